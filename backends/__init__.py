@@ -1,0 +1,32 @@
+"""Select an array backend at run time.
+
+    >>> import backends
+    >>> backends.set_backend("cpu")
+    >>> backends.get_backend()
+    <backend cpu>
+
+A :class:`Backend` is an array namespace plus the few members that the array-API standard lacks.
+``registry`` keeps them, ``dtypes`` names what their arrays hold, ``host`` handles NumPy arrays for
+callers that never import NumPy.  Nothing here imports an array library before it is selected.
+"""
+
+from backends.base import Backend
+from backends.dtypes import DType, as_dtype, get_default_dtype, promote, set_default_dtype
+from backends.errors import BackendError, DeviceTransferError
+from backends.library import Array
+from backends.registry import (
+    OWNERS,
+    available_backends,
+    backend_of,
+    current,
+    get_backend,
+    register_backend,
+    set_backend,
+    use_backend,
+)
+
+__all__ = [
+    "OWNERS", "Array", "Backend", "BackendError", "DType", "DeviceTransferError", "as_dtype",
+    "available_backends", "backend_of", "current", "get_backend", "get_default_dtype", "promote",
+    "register_backend", "set_backend", "set_default_dtype", "use_backend",
+]

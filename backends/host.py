@@ -1,0 +1,211 @@
+"""Host arrays for callers that never import NumPy: reading data, random numbers, printing.
+
+NumPy is imported inside the functions that need it, so that importing this module costs nothing and
+the questions at the top can be asked of programs that never load it.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from backends import distributions
+from backends.dtypes import KINDS, DType, as_dtype, default_of_kind, float64, promote
+from backends.errors import DeviceTransferError
+from backends.library import Array
+from backends.registry import load
+
+_PYTHON_KINDS = {bool: "bool", int: "int", float: "float", complex: "complex"}
+
+
+# --- questions that must not import NumPy -----------------------------------------
+
+
+def is_array(x: Any) -> bool:
+    """Whether ``x`` is a NumPy array."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(x, numpy.ndarray)
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether ``x`` is a NumPy scalar, such as ``numpy.float32(1)``."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(x, numpy.generic)
+
+
+# --- reading data -----------------------------------------------------------------
+
+
+def array(data: Any, dtype: Any = None) -> Array:
+    """``data`` as a NumPy array; a NumPy array of the right dtype is returned as it is.
+
+    Python floats become the default float dtype, ints int64, bools bool; NumPy arrays and scalars
+    keep their dtype.  In nested lists the numbers of Python are weak beside NumPy's.
+
+    Args:
+        data: a number, a NumPy array or scalar, nested lists or tuples of them, or an object that
+            NumPy can read as an array (a pandas column, a PyTorch tensor on the CPU).
+        dtype: the dtype to convert to.
+
+    Raises:
+        ValueError: lists of unequal length, or a number that the dtype cannot hold.
+        TypeError: strings, None, dates and other objects that are no numbers.
+        DeviceTransferError: an array on another device.
+    """
+    import numpy as np
+
+    cpu = load("cpu")
+    wanted = None if dtype is None else cpu.dtype(dtype)
+    if isinstance(data, np.ndarray | np.generic):
+        _check_elements(data.dtype)
+        if wanted is None:  # newbyteorder makes a new object even of a native dtype
+            wanted = data.dtype if data.dtype.isnative else data.dtype.newbyteorder("=")
+        return np.asarray(data, dtype=wanted)
+    if isinstance(data, list | tuple | bool | int | float | complex):
+        wanted = cpu.dtype(_dtype_of_leaves(data)) if wanted is None else wanted
+    elif isinstance(data, str | bytes) or data is None:
+        raise TypeError(_no_number(data))
+    try:
+        out = np.asarray(data, dtype=wanted)
+    except OverflowError as error:
+        raise ValueError(f"a number does not fit {wanted}: {error}") from error
+    except (ValueError, TypeError) as error:
+        _explain(data, error)
+        raise
+    _check_elements(out.dtype)
+    return out
+
+
+@cache
+def _check_elements(dtype: Any) -> None:
+    """Raise unless arrays of this NumPy dtype can be arrays of dlcore."""
+    kinds = {"O": "Python objects", "U": "strings", "S": "bytes", "T": "strings", "V": "records",
+             "M": "dates", "m": "time differences"}
+    if dtype.kind in kinds and dtype.name != "bfloat16":  # which NumPy takes for a record
+        raise TypeError(f"a tensor holds numbers, not {kinds[dtype.kind]} (NumPy dtype {dtype})")
+    as_dtype(dtype)
+
+
+def _dtype_of_leaves(data: Any) -> DType:
+    """The dtype of nested lists: that of the NumPy things in them, else of the Python numbers."""
+    strong: set[Any] = set()
+    weak: set[str] = set()
+    for leaf in _leaf_types_and_arrays(data):
+        if isinstance(leaf, type):
+            weak.add(_PYTHON_KINDS[leaf])
+        else:
+            strong.add(as_dtype(leaf.dtype))
+    highest = max(weak, key=_rank, default="float" if not strong else "bool")
+    if not strong:
+        return default_of_kind(highest)
+    joint = promote(*strong)
+    return joint if _rank(joint.kind) >= _rank(highest) else default_of_kind(highest)
+
+
+def _rank(kind: str) -> int:
+    return KINDS.index(kind)
+
+
+def _leaf_types_and_arrays(data: Any) -> set[Any]:
+    """The types of the Python numbers in nested lists, and everything else that has a dtype."""
+    found: set[Any] = set()
+    level: list[Any] = [data]
+    while level:
+        deeper: list[Any] = []
+        kinds = set(map(type, level))
+        for kind in kinds:
+            if kind in _PYTHON_KINDS:
+                found.add(kind)
+                continue
+            members = [x for x in level if type(x) is kind] if len(kinds) > 1 else level
+            if issubclass(kind, list | tuple):
+                deeper.extend(chain.from_iterable(members))
+            elif hasattr(members[0], "dtype"):
+                found.update({str(x.dtype): x for x in members}.values())
+            else:
+                raise TypeError(_no_number(members[0]))
+        level = deeper
+    return found
+
+
+def _explain(data: Any, error: Exception) -> None:
+    """Raise what NumPy's ``error`` means in the words of a user, where that can be told."""
+    if isinstance(data, list | tuple):
+        _explain_ragged(data)
+    if "not allowed" in str(error) or "device" in str(error):  # CuPy's and PyTorch's wording
+        kind = f"{type(data).__module__}.{type(data).__qualname__}"
+        raise DeviceTransferError(
+            f"{kind} is not in host memory; copy it there first (CuPy: .get(), PyTorch: .cpu()), "
+            "or make the tensor on its own backend") from error
+
+
+def _explain_ragged(data: Any) -> None:
+    """Raise for the first place in ``data`` whose length differs from that of the first there."""
+    level: list[tuple[str, Any]] = [("", data)]
+    while level:
+        first = _length(level[0][1])
+        for place, member in level:
+            if _length(member) != first:
+                raise ValueError(
+                    f"ragged nested lists: data{place} has {_described(_length(member))}, but "
+                    f"data{level[0][0]} has {_described(first)}; pad or split them")
+        if first is None:
+            return
+        level = [(f"{place}[{i}]", x) for place, member in level for i, x in enumerate(member)]
+
+
+def _length(x: Any) -> int | None:
+    """How many members ``x`` has, None for a number."""
+    if isinstance(x, list | tuple):
+        return len(x)
+    shape = getattr(x, "shape", ())
+    return int(shape[0]) if shape else None
+
+
+def _described(length: int | None) -> str:
+    return "no length: it is a number" if length is None else f"length {length}"
+
+
+def _no_number(x: Any) -> str:
+    kind = "None" if x is None else f"a value of type {type(x).__name__}: {x!r:.60}"
+    return f"a tensor holds numbers, not {kind}"
+
+
+# --- random numbers ---------------------------------------------------------------
+
+
+def random_words(key: int, position: int, count: int) -> Array:
+    """Words ``position`` to ``position + count`` of ``numpy.random.Philox(key=key)``; uint64."""
+    return load("cpu").random_words(key, position, count)
+
+
+def uniform(words: Array, dtype: Any = float64) -> Array:
+    """One number in [0, 1) per word."""
+    return distributions.uniform(load("cpu"), words, dtype)
+
+
+def integers(words: Array, low: int, high: int) -> Array:
+    """One int64 in [low, high) per word."""
+    return distributions.integers(load("cpu"), words, low, high)
+
+
+def normal(words: Array, dtype: Any = float64) -> Array:
+    """One standard normal number per word; the words come in pairs."""
+    return distributions.normal(load("cpu"), words, dtype)
+
+
+def permutation(words: Array) -> Array:
+    """The numbers 0 to ``len(words) - 1`` in random order."""
+    return distributions.permutation(load("cpu"), words)
+
+
+# --- printing ---------------------------------------------------------------------
+
+
+def format_array(x: Array, prefix: str = "") -> str:
+    """``x`` as NumPy prints it, with commas; further lines are indented by ``prefix``'s length."""
+    import numpy as np
+
+    return np.array2string(np.asarray(x), separator=", ", prefix=prefix)

@@ -1,0 +1,33 @@
+"""dlcore: a deep-learning core that can be read in an evening and trained with the next morning.
+
+    >>> import dlcore as dl
+    >>> w = dl.tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = dl.sum(w * w)
+    >>> loss.backward()
+    >>> w.grad
+    tensor([2., 4.], float32)
+
+Read ``core.py`` first: it is the engine.  ``ops/`` declares what can be computed, ``tensors.py`` what
+it is computed on, ``transforms.py`` derivatives of functions.
+"""
+
+import backends as _backends
+
+if not hasattr(_backends, "set_backend"):
+    raise ImportError(
+        "dlcore needs its package `backends`, but found another module of that name at "
+        f"{getattr(_backends, '__file__', None) or list(_backends.__path__)}; rename that one, or move it "
+        "out of the folder that Python looks in first")
+
+from backends import (BackendError, DeviceTransferError, available_backends, get_backend, get_default_dtype,
+                      register_backend, set_backend, set_default_dtype, use_backend)
+from backends.dtypes import (bfloat16, bool_, complex64, complex128, float16, float32, float64, int8, int16, int32,
+                             int64, uint8, uint16, uint32, uint64)
+from dlcore import ops, random
+from dlcore.creation import arange, empty, empty_like, eye, full, full_like, linspace, ones, zeros
+from dlcore.custom import custom_vjp, remat
+from dlcore.ops import *
+from dlcore.tensors import Tensor, tensor
+from dlcore.transforms import grad, hessian, hvp, jacobian, jvp, no_grad, stop_gradient, value_and_grad, vjp
+
+__version__ = "0.1.0"

@@ -1,0 +1,143 @@
+"""Random numbers that are the same on every backend: one seed, one stream.
+
+A :class:`Generator` is a key and a position in the stream of Philox4x64-10, so its state is two
+integers, and drawing the words from position a to position b needs nothing before a.  ``integers``,
+``uniform``, ``bernoulli`` and ``permutation`` are equal bit for bit on all backends, ``normal`` to
+rounding (its logarithm and cosine are each library's own).
+
+Source: Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3"; the words
+are those of NumPy's bit generator ``Philox(key=seed)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import backends
+from backends import Backend, as_dtype, distributions, get_default_dtype
+from dlcore.shaping import Shape
+from dlcore.tensors import Tensor
+
+__all__ = ["Generator", "bernoulli", "default_generator", "integers", "normal", "permutation", "seed", "uniform"]
+
+Sizes = int | Sequence[int]
+
+
+class Generator:
+    """A stream of random numbers.
+
+    Args:
+        seed: a whole number from 0 to 2**64 - 1; the same seed gives the same numbers everywhere.
+
+        >>> Generator(0).integers(0, 10, 4).tolist() == Generator(0).integers(0, 10, 4).tolist()
+        True
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._lock = Lock()
+        self.state = (seed, 0)
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """The key and how many 64-bit words were drawn; assign it to go back there."""
+        return self._key, self._position
+
+    @state.setter
+    def state(self, state: tuple[int, int]) -> None:
+        key, position = state
+        if not (isinstance(key, int) and 0 <= key < 2**64 and isinstance(position, int) and position >= 0):
+            raise ValueError(f"random: the seed must be a whole number from 0 to 2**64 - 1, got {key!r}"
+                             if position == 0 else f"random: ({key!r}, {position!r}) is no state of a generator")
+        with self._lock:
+            self._key, self._position = key, position
+
+    def _words(self, xp: Backend, count: int) -> Any:
+        """The next ``count`` words, each uniform over 64 bits."""
+        with self._lock:
+            start = self._position
+            self._position += count
+        return xp.random_words(self._key, start, count)
+
+    def uniform(self, shape: Sizes = (), low: float = 0.0, high: float = 1.0, dtype: Any = None, *,
+                backend: str | None = None) -> Tensor:
+        """Numbers in [low, high), as dense as the dtype allows.
+
+        Args:
+            shape: of the result.
+            low: the smallest number.
+            high: greater than ``low``; not drawn itself, but for rounding.
+            dtype: a float dtype; the default one if None.
+            backend: where the result is made; on the selected backend if None.
+        """
+        if not low <= high:
+            raise ValueError(f"uniform: low must not exceed high, got {low} and {high}")
+        xp, shape, dtype = _at(backend), _sizes(shape), as_dtype(dtype or get_default_dtype())
+        unit = distributions.uniform(xp, self._words(xp, math.prod(shape)), dtype)
+        return Tensor(xp.reshape(unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low, shape))
+
+    def normal(self, shape: Sizes = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None, *,
+               backend: str | None = None) -> Tensor:
+        """Normally distributed numbers; ``std`` is not negative, the rest as :meth:`uniform` has it."""
+        if std < 0:
+            raise ValueError(f"normal: std must not be negative, got {std}")
+        xp, shape, dtype = _at(backend), _sizes(shape), as_dtype(dtype or get_default_dtype())
+        size = math.prod(shape)
+        standard = distributions.normal(xp, self._words(xp, size + size % 2), dtype)[:size]
+        return Tensor(xp.reshape(standard if (mean, std) == (0.0, 1.0) else standard * std + mean, shape))
+
+    def integers(self, low: int, high: int | None = None, shape: Sizes = (), *, backend: str | None = None) -> Tensor:
+        """int64 numbers in [low, high), all equally likely; with one bound in [0, low)."""
+        low, high = (0, low) if high is None else (low, high)
+        xp, shape = _at(backend), _sizes(shape)
+        return Tensor(xp.reshape(distributions.integers(xp, self._words(xp, math.prod(shape)), low, high), shape))
+
+    def bernoulli(self, p: float = 0.5, shape: Sizes = (), *, backend: str | None = None) -> Tensor:
+        """Booleans that are True with probability ``p``."""
+        if not 0 <= p <= 1:
+            raise ValueError(f"bernoulli: p must be a probability from 0 to 1, got {p}")
+        xp, shape = _at(backend), _sizes(shape)
+        return Tensor(xp.reshape(distributions.uniform(xp, self._words(xp, math.prod(shape)), "float64") < p, shape))
+
+    def permutation(self, n: int, *, backend: str | None = None) -> Tensor:
+        """The int64 numbers from 0 to ``n`` - 1 in random order, all orders equally likely."""
+        if n < 0:
+            raise ValueError(f"permutation: n must not be negative, got {n}")
+        xp = _at(backend)
+        return Tensor(distributions.permutation(xp, self._words(xp, n)))
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self._key}, position={self._position})"
+
+
+def _at(backend: str | None) -> Backend:
+    return backends.current() if backend is None else backends.get_backend(backend)
+
+
+def _sizes(shape: Sizes) -> Shape:
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(not isinstance(n, int) or n < 0 for n in sizes):
+        raise ValueError(f"random: a shape holds sizes that are not negative, got {shape!r}")
+    return sizes
+
+
+default_generator = Generator(0)
+"""What the functions of this module draw from."""
+
+uniform = default_generator.uniform
+normal = default_generator.normal
+integers = default_generator.integers
+bernoulli = default_generator.bernoulli
+permutation = default_generator.permutation
+
+
+def seed(n: int) -> None:
+    """Start the default generator anew.
+
+        >>> seed(1)
+        >>> default_generator.state
+        (1, 0)
+    """
+    default_generator.state = (n, 0)

@@ -1,0 +1,88 @@
+"""How an operation says with what it can be called, so that tests can call it.
+
+A :class:`Sample` is written beside the operation it belongs to and leaves sizes open:
+``sample("b m k, b k n")`` is a product of two stacks of matrices of any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Domain(NamedTuple):
+    """Where an operation is differentiable: the values to draw when testing it."""
+
+    low: float = -2.0
+    high: float = 2.0
+    avoid: tuple[float, ...] = ()
+    distinct: bool = False
+
+
+REAL = Domain()
+POSITIVE = Domain(low=0.3, high=3.0)
+NONZERO = Domain(avoid=(0.0,))
+OPEN_UNIT = Domain(low=-0.9, high=0.9)
+PROBABILITY = Domain(low=0.05, high=0.95)
+DISTINCT = Domain(distinct=True)
+
+
+class Sample(NamedTuple):
+    """One way to call an operation; see :func:`sample`."""
+
+    shapes: tuple[str, ...]
+    domains: tuple[Domain, ...]
+    params: Mapping[str, Any]
+
+    def arguments(self) -> list[tuple[str, list[str], Domain]]:
+        """Per argument its kind (``""``, ``"?"`` boolean, ``"#n"`` index below n), sizes and domain."""
+        found = []
+        for spec, domain in zip(self.shapes, self.domains, strict=True):
+            letters = spec.split()
+            kind = letters.pop(0) if letters and letters[0][0] in "?#" else ""
+            found.append((kind, letters, domain))
+        return found
+
+
+def sample(shapes: str, domain: Domain | Sequence[Domain] = REAL, **params: Any) -> Sample:
+    """One valid call: shapes of the array arguments, where to draw them, and the parameters.
+
+    A letter is a size for the test to draw, a digit is that size.  A leading ``?`` marks a boolean
+    argument and ``#n`` one of integers from 0 to n - 1, n being a letter or digits.  A parameter given
+    as a function receives the drawn sizes: ``shape=lambda s: (s["a"] * s["b"],)``.
+
+        >>> sample("? a b, a b, 1").arguments()[0][:2]
+        ('?', ['a', 'b'])
+    """
+    specs = tuple(spec.strip() for spec in shapes.split(","))
+    domains = (domain,) * len(specs) if isinstance(domain, Domain) else tuple(domain)
+    return Sample(specs, domains, params)
+
+
+class Operation(NamedTuple):
+    """A composition of primitives that the laws, the ledger and the docs treat like one."""
+
+    name: str
+    function: Callable[..., Any]
+    samples: Sequence[Sample]
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return self.function(*args, **params)
+
+
+OPERATIONS: dict[str, Operation] = {}
+"""Every declared composition by name."""
+
+
+def operation(samples: Sequence[Sample]) -> Callable[[F], F]:
+    """Declare the decorated public function as an operation; the function itself stays as it is."""
+    def declare(function: F) -> F:
+        name = function.__name__
+        if name in OPERATIONS:
+            raise ValueError(f"operation {name!r} is declared twice")
+        OPERATIONS[name] = Operation(name, function, samples)
+        return function
+
+    return declare

@@ -1,0 +1,73 @@
+"""Arithmetic on shapes: tuples of sizes in, tuples of sizes out, and errors that name them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+Shape = tuple[int, ...]
+Axis = int | Sequence[int] | None
+
+
+def broadcast_shapes(*shapes: Shape, **params: Any) -> Shape:
+    """The common shape of several, aligned at the right; sizes must agree or be 1.
+
+        >>> broadcast_shapes((4, 1), (3,))
+        (4, 3)
+    """
+    rank = max(map(len, shapes), default=0)
+    out = []
+    for axis, sizes in enumerate(zip(*((1,) * (rank - len(s)) + s for s in shapes), strict=True), -rank):
+        wide = [n for n in sizes if n != 1]
+        if len(set(wide)) > 1:
+            raise ValueError(f"shapes {' and '.join(map(str, shapes))} do not broadcast: in axis {axis} "
+                             f"sizes {' and '.join(map(str, dict.fromkeys(wide)))} differ and none is 1")
+        out.append(wide[0] if wide else 1)
+    return tuple(out)
+
+
+def checked_broadcast(s: Shape, *, shape: Shape) -> Shape:
+    """``shape``, if ``s`` broadcasts to it."""
+    if len(s) > len(shape) or any(n not in (1, m) for n, m in zip(s[::-1], shape[::-1], strict=False)):
+        raise ValueError(f"shape {s} does not broadcast to {shape}")
+    return shape
+
+
+def normalized_axis(axis: int, ndim: int) -> int:
+    """``axis`` counted from the front."""
+    if not isinstance(axis, int) or not -ndim <= axis < ndim:
+        raise ValueError(f"axis {axis!r} is out of range for a {ndim}-d tensor")
+    return axis % ndim
+
+
+def normalized_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """``axis`` as sorted positions counted from the front; None means every axis."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(sorted(normalized_axis(a, ndim) for a in ((axis,) if isinstance(axis, int) else axis)))
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"axis {axis!r} names an axis twice")
+    return axes
+
+
+def reduced_shape(shape: Shape, *, axis: Axis = None, keepdims: bool = False) -> Shape:
+    """``shape`` after reducing ``axis``: kept with size 1, or dropped.
+
+        >>> reduced_shape((2, 3, 4), axis=(0, -1))
+        (3,)
+    """
+    axes = normalized_axes(axis, len(shape))
+    if keepdims:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def reshaped(s: Shape, *, shape: Shape) -> Shape:
+    """``shape`` with a single -1 filled in, if it has as many elements as ``s``."""
+    size, rest = math.prod(s), math.prod(n for n in shape if n != -1)
+    if shape.count(-1) == 1 and rest and size % rest == 0:
+        return tuple(size // rest if n == -1 else n for n in shape)
+    if -1 in shape or size != rest:
+        raise ValueError(f"cannot reshape {s}, {size} elements, to {shape}")
+    return shape

@@ -1,0 +1,269 @@
+"""Tensor: a value that is computed at once, on whichever backend its array lives."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar, final
+from weakref import ref
+
+import backends
+from backends import Backend, BackendError, DType, as_dtype, backend_of, host
+from dlcore import core
+from dlcore.core import Shape
+from dlcore.dispatch import apply_to_tensors, moved
+from dlcore.history import HistoryError, Node, recording, walk
+from dlcore.operators import Operators
+
+
+@final
+class Tensor(Operators):
+    """An array, perhaps with a history; make one with :func:`tensor`.
+
+    ``array`` is the backend's own array, which nothing ever writes to; ``node`` the history, None
+    for a constant.  Both are for the engine; users read ``data`` and ``requires_grad``.
+    """
+
+    __slots__ = ("__weakref__", "_grad", "_role", "array", "node")
+
+    level: ClassVar[int] = 0
+    apply = staticmethod(apply_to_tensors)
+
+    def __init__(self, array: Any, node: Node | None = None) -> None:
+        self.array, self.node = array, node
+
+    def linked(self, node: Node | None) -> Tensor:
+        return Tensor(self.array, node)
+
+    # --- what it holds -----------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        """The array itself, in the backend's own type; assigning checks shape, dtype and backend."""
+        return self.array
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        array = new.array if type(new) is Tensor else new
+        owner = self._owner()
+        if not owner.owns(array):
+            raise BackendError(f"data: a {type(array).__name__} cannot replace an array of {owner.name}; "
+                               f"make it with dl.tensor(...) or move it with Tensor.to({owner.name!r})")
+        if tuple(array.shape) != self.shape or array.dtype != self.array.dtype:
+            raise ValueError(f"data: {owner.dtype_name(array)}{tuple(array.shape)} cannot replace "
+                             f"{self.dtype}{self.shape}; shape and dtype must stay")
+        self.array = array
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]  # an attribute of Value, computed here
+        """The sizes of the axes."""
+        return self.array.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements; equal to its name and to NumPy's dtype of that name."""
+        return self._owner().dtype_name(self.array)
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend where the array lives."""
+        return self._owner().name
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether derivatives reach this tensor: a leaf that asked for them, or computed from one."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, on: bool) -> None:
+        if self.node is not None and self.node.primitive is not None:
+            raise HistoryError("requires_grad: this tensor was computed, not made; detach() it first")
+        self.node = leaf_of(self) if on else None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What :meth:`backward` has gathered here; None before, and after ``x.grad = None``."""
+        return getattr(self, "_grad", None)
+
+    @grad.setter
+    def grad(self, new: Tensor | None) -> None:
+        if new is not None and (type(new) is not Tensor or new.shape != self.shape or new.dtype != self.dtype):
+            raise ValueError(f"grad: must be None or a tensor like this one, {self.dtype}{self.shape}; got {new!r}")
+        self._grad = new
+
+    @property
+    def role(self) -> str | None:
+        """``"parameter"`` or ``"buffer"`` for a tensor that plays that part in a module."""
+        return getattr(self, "_role", None)
+
+    def _owner(self) -> Backend:
+        return backend_of(self.array)
+
+    # --- out of the graph, off the device ------------------------------------------------------------
+
+    def detach(self) -> Tensor:
+        """The same array without history."""
+        return Tensor(self.array)
+
+    def numpy(self) -> Any:
+        """The values as a NumPy array: a read-only view on the CPU, a copy from elsewhere."""
+        view = self._owner().to_host(self.array).view()
+        view.flags.writeable = False
+        return view
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number.
+
+        Raises:
+            ValueError: there are more elements, or none.
+        """
+        if self.size != 1:
+            raise ValueError(f"item: shape {self.shape} has {self.size} elements, not one; use tolist()")
+        return self.numpy().item()
+
+    def to(self, target: Any) -> Tensor:
+        """This tensor on another backend, or in another dtype; recorded like any operation.
+
+        Args:
+            target: a backend's name (``"cuda"``), or a dtype.
+        """
+        if not isinstance(target, str) or isinstance(target, DType):
+            return self.astype(target)
+        there = backends.get_backend(target)
+        return moved(self, there)  # type: ignore[no-any-return]  # a tensor stays one
+
+    def __float__(self) -> float: return float(self._one("float"))
+    def __int__(self) -> int: return int(self._one("int"))
+    def __bool__(self) -> bool: return bool(self._one("bool"))
+    def __complex__(self) -> complex: return complex(self._one("complex"))
+
+    def __index__(self) -> int:
+        if self.dtype.kind != "int":
+            raise TypeError(f"only an integer tensor can be an index, not {self.dtype}")
+        return int(self._one("an index"))
+
+    def _one(self, wanted: str) -> Any:
+        if self.size != 1:
+            raise ValueError(f"{wanted}() of a tensor of shape {self.shape}, {self.size} elements, is ambiguous; "
+                             "use dl.any(x), dl.all(x), x.item() or dl.where(...)")
+        return self.numpy().item()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise TypeError("a dlcore tensor does not turn into a NumPy array by itself; call .numpy()")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("x[i] = v would change an array that the history may still read; "
+                        "write x = x.at[i].set(v), or x.at[i].add(v)")
+
+    # --- derivatives -----------------------------------------------------------------------------------
+
+    def backward(self, cotangent: Any = None, create_graph: bool = False, retain_graph: bool | None = None) -> None:
+        """Add d(self)/d(leaf), weighted by ``cotangent``, to the ``.grad`` of every leaf behind it.
+
+        Args:
+            cotangent: of this tensor's shape; may be left out if that is ().
+            create_graph: record the pass, so that the gradients can be differentiated.
+            retain_graph: keep the history for another pass; None means: if ``create_graph``.
+
+        Raises:
+            ValueError: not a scalar and no ``cotangent``; no history; or a history already released.
+        """
+        if self.node is None:
+            raise HistoryError("backward: this tensor has no history; nothing it was computed from requires "
+                               "a gradient (dl.tensor(..., requires_grad=True)), or it ran under no_grad")
+        keep = create_graph if retain_graph is None else retain_graph
+        caller = None if keep else sys._getframe(1)
+        g = self._cotangent(cotangent, create_graph)
+        with recording(create_graph):
+            found = core.pullback(walk((self.node,)).order, {self.node: g}, recorded=create_graph,
+                                  release=caller and (caller.f_code.co_filename, caller.f_lineno))
+            for node, gathered in found.items():
+                if (leaf := node.out()) is not None:
+                    gather(leaf, gathered if create_graph else Tensor(node.xp.asarray(gathered)))
+
+    def _cotangent(self, given: Any, as_value: bool) -> Any:
+        """The cotangent to begin with: a value or a raw array of this tensor's shape and dtype."""
+        if given is None:
+            if self.shape != ():
+                raise ValueError(f"backward: shape {self.shape} is not a scalar; reduce it with .sum() or "
+                                 ".mean(), or pass a cotangent of that shape")
+            g = Tensor(self._owner().ones_like(self.array))
+        else:
+            g = core.cast(given if type(given) is Tensor else tensor(given, self.dtype), self.dtype)
+            if g.shape != self.shape:
+                raise ValueError(f"backward: the cotangent has shape {g.shape}, the tensor {self.shape}")
+        return g if as_value else g.array
+
+    # --- printing and copying ----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        parts = [host.format_array(self.numpy(), prefix="tensor("), str(self.dtype)]
+        if self.backend != "cpu":
+            parts.append(self.backend)
+        if self.node is not None:
+            parts.append("requires_grad" if self.node.primitive is None else f"from {self.node.primitive.name}")
+        return f"tensor({', '.join(parts)})"
+
+    def __reduce__(self) -> Any:
+        leaf = self.node is not None and self.node.primitive is None
+        return rebuilt, (self.numpy(), str(self.dtype), self.backend, leaf, self.role)
+
+    def __copy__(self) -> Tensor:
+        return rebuilt(*self.__reduce__()[1])
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return rebuilt(*self.__reduce__()[1])
+
+
+def gather(leaf: Tensor, g: Tensor) -> None:
+    """Add ``g`` to the gradient of ``leaf``: a new tensor, for nothing is written in place."""
+    before = getattr(leaf, "_grad", None)
+    leaf._grad = g if before is None else before + g
+
+
+def leaf_of(x: Tensor) -> Node:
+    """A node for ``x`` as a leaf that gathers gradients."""
+    if x.dtype.kind not in ("float", "complex"):
+        raise TypeError(f"requires_grad: {x.dtype} has no derivatives; use a float dtype, "
+                        "for example dl.tensor(..., dtype='float32')")
+    return Node(None, (), (), {}, ref(x), x._owner())
+
+
+def rebuilt(array: Any, dtype: str, backend: str, leaf: bool, role: str | None) -> Tensor:
+    """A tensor from what a pickle or a copy keeps of it; without history."""
+    x = Tensor(backends.get_backend(backend).from_host(array, dtype))
+    x.node = leaf_of(x) if leaf else None
+    if role is not None:
+        x._role = role
+    return x
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of ``data``, on the selected backend.
+
+    Args:
+        data: a number, nested lists of numbers, a NumPy array or a tensor.  Python floats become the
+            default float, ints int64, bools bool; NumPy arrays and scalars keep their dtype.
+        dtype: of the result; None as above.
+        requires_grad: whether :meth:`Tensor.backward` gathers a gradient here.
+
+    Raises:
+        ValueError: a ragged list, or an unknown dtype.
+        TypeError: strings or objects; ``requires_grad`` with a dtype that has no derivatives.
+
+        >>> tensor([1.0, 2.0])
+        tensor([1., 2.], float32)
+    """
+    if type(data) is Tensor:
+        x = Tensor(backends.current().from_host(data._owner().to_host(data.array), None if dtype is None else as_dtype(dtype)))
+    else:
+        x = Tensor(backends.current().from_host(host.array(data, None if dtype is None else as_dtype(dtype))))
+    if requires_grad:
+        x.node = leaf_of(x)
+    return x
+
+
+core.Tensor = Tensor
