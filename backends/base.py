@@ -143,14 +143,16 @@ class Backend(Library):
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         """``d * r``, but exactly 0 wherever ``d`` is 0, even where ``r`` is infinite or nan.
 
-        The chain rule at the edge of a domain: where nothing comes back, nothing goes on.  Both have
-        one dtype.
+        The chain rule at the edge of a domain: where nothing comes back, nothing goes on.  Both
+        have one dtype.
         """
-        return self._zero_where(d, d * r)
+        with self.quiet():
+            return self._zero_where(d, d * r)
 
     def zero_safe_divide(self, d: Array, r: Array) -> Array:
         """``d / r``, but exactly 0 wherever ``d`` is 0, even where ``r`` is 0 or nan."""
-        return self._zero_where(d, d / r)
+        with self.quiet():
+            return self._zero_where(d, d / r)
 
     def _zero_where(self, d: Array, out: Array) -> Array:
         """``out``, but 0 wherever ``d`` is 0."""

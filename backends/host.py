@@ -17,6 +17,7 @@ from backends.errors import DeviceTransferError
 from backends.library import Array
 from backends.registry import load
 
+_DEEPEST = 64  # axes that a NumPy array can have
 _PYTHON_KINDS = {bool: "bool", int: "int", float: "float", complex: "complex"}
 
 
@@ -90,44 +91,37 @@ def _check_elements(dtype: Any) -> None:
 
 def _dtype_of_leaves(data: Any) -> DType:
     """The dtype of nested lists: that of the NumPy things in them, else of the Python numbers."""
-    strong: set[Any] = set()
+    weak, strong = _leaves(data)
+    highest = max(weak, key=KINDS.index, default="bool" if strong else "float")
+    joint = promote(*strong) if strong else default_of_kind(highest)
+    outranked = KINDS.index(joint.kind) < KINDS.index(highest)
+    return default_of_kind(highest) if outranked else joint
+
+
+def _leaves(data: Any) -> tuple[set[str], set[DType]]:
+    """The kinds of the Python numbers in nested lists, and the dtypes of whatever has one."""
     weak: set[str] = set()
-    for leaf in _leaf_types_and_arrays(data):
-        if isinstance(leaf, type):
-            weak.add(_PYTHON_KINDS[leaf])
-        else:
-            strong.add(as_dtype(leaf.dtype))
-    highest = max(weak, key=_rank, default="float" if not strong else "bool")
-    if not strong:
-        return default_of_kind(highest)
-    joint = promote(*strong)
-    return joint if _rank(joint.kind) >= _rank(highest) else default_of_kind(highest)
-
-
-def _rank(kind: str) -> int:
-    return KINDS.index(kind)
-
-
-def _leaf_types_and_arrays(data: Any) -> set[Any]:
-    """The types of the Python numbers in nested lists, and everything else that has a dtype."""
-    found: set[Any] = set()
+    strong: set[DType] = set()
     level: list[Any] = [data]
-    while level:
+    for _ in range(_DEEPEST + 1):
         deeper: list[Any] = []
         kinds = set(map(type, level))
         for kind in kinds:
+            members: list[Any] = level
+            if len(kinds) > 1:
+                members = [x for x in level if type(x) is kind]
             if kind in _PYTHON_KINDS:
-                found.add(kind)
-                continue
-            members = [x for x in level if type(x) is kind] if len(kinds) > 1 else level
-            if issubclass(kind, list | tuple):
+                weak.add(_PYTHON_KINDS[kind])
+            elif issubclass(kind, list | tuple):
                 deeper.extend(chain.from_iterable(members))
             elif hasattr(members[0], "dtype"):
-                found.update({str(x.dtype): x for x in members}.values())
+                strong.update(as_dtype(x.dtype) for x in members)
             else:
                 raise TypeError(_no_number(members[0]))
+        if not deeper:
+            return weak, strong
         level = deeper
-    return found
+    raise ValueError(f"lists nested more than {_DEEPEST} deep, or one that contains itself")
 
 
 def _explain(data: Any, error: Exception) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from backends.dtypes import DType, as_dtype, get_default_dtype, int64
 
@@ -52,6 +52,12 @@ class Library(ABC):
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{self!r} is a device, not data: pickle its name and call get_backend")
@@ -150,6 +156,10 @@ class Library(ABC):
     def zeros_like(self, x: Array, dtype: Any = None) -> Array:
         """Zeros in the shape of ``x``."""
         return self.zeros(x.shape, x.dtype if dtype is None else dtype)
+
+    def one(self, dtype: Any) -> Array:
+        """The number 1, 0-d: where a backward pass begins."""
+        return self.ones((), dtype)
 
     def ones_like(self, x: Array, dtype: Any = None) -> Array:
         """Ones in the shape of ``x``."""

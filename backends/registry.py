@@ -50,6 +50,7 @@ def register_backend(name: str, source: str | Factory, attribute: str | None = N
     if not name.replace("-", "_").isidentifier() or name == "auto":
         raise BackendError(f"register_backend: {name!r} cannot be the name of a backend; "
                            "use letters, digits, - and _, and not 'auto'")
+    factory: Factory | _LazyFactory
     if callable(source):
         factory = source
     elif attribute is not None:
@@ -58,9 +59,9 @@ def register_backend(name: str, source: str | Factory, attribute: str | None = N
         raise TypeError(f"register_backend: {name!r} needs a callable, or a module and the name "
                         f"of a callable in it, got {source!r} alone")
     with _loading:
+        if any(loaded.partition(":")[0] == name for loaded in _loaded):
+            raise BackendError(f"register_backend: {name!r} is in use and cannot be replaced")
         _factories[name] = factory
-        for known in [k for k in _loaded if k.partition(":")[0] == name]:
-            _forget(known)
 
 
 class _LazyFactory:
@@ -141,8 +142,7 @@ def _read_entry_points() -> None:
     from importlib.metadata import entry_points  # 15 ms, needed only for names of other packages
 
     for entry in entry_points(group=ENTRY_POINTS):
-        module, _, attribute = entry.value.partition(":")
-        _factories.setdefault(entry.name, _LazyFactory(module.strip(), attribute.strip()))
+        _factories.setdefault(entry.name, _LazyFactory(entry.module, entry.attr))
 
 
 def _automatic() -> Backend:
@@ -151,11 +151,6 @@ def _automatic() -> Backend:
     except BackendError as error:
         _log.info("backend 'auto' is 'cpu': %s", error)
         return load("cpu")
-
-
-def _forget(name: str) -> None:
-    del _loaded[name]
-    _claim_arrays()
 
 
 def _claim_arrays() -> None:

@@ -1,0 +1,378 @@
+"""A stand-in for CuPy, so that the file of the CUDA backend runs on a machine without a GPU.
+
+Names and signatures are the real ones (``cupy_signatures.json``), the arithmetic is NumPy's, and
+what is silent or undefined on a device behaves as badly here as it can: index arrays wrap, host
+arrays are refused, values come out only through ``asnumpy``.  Kernels run: their text is compiled
+for the host by a C++ compiler.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import math
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import types
+from ctypes import c_void_p
+from functools import cache, partial
+from pathlib import Path
+from unittest import mock
+
+import array_api_strict
+import numpy as np
+import pytest
+import scipy.special
+
+import backends
+from tests.cupy_signatures import bind, known
+
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+needs_compiler = pytest.mark.skipif(
+    COMPILER is None, reason="kernels run on the host only with g++ or clang++"
+)
+ATOMIC = ("int32", "int64", "uint32", "uint64", "float16", "float32", "float64")
+
+
+# --- arrays --------------------------------------------------------------------------
+
+
+class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
+    """An array that NumPy cannot see into."""
+
+    __array_ufunc__ = None
+    __slots__ = ("host",)
+
+    def __init__(self, host) -> None:
+        self.host = np.asarray(host)
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    def __getitem__(self, index):
+        return ndarray(self.host[wrapped(self, index)])
+
+    def __setitem__(self, index, value) -> None:
+        self.host[wrapped(self, index)] = hidden(value)
+
+    def astype(self, dtype):
+        return ndarray(self.host.astype(dtype))
+
+    def copy(self):
+        return ndarray(self.host.copy())
+
+    def fill(self, value) -> None:
+        self.host.fill(value)
+
+    device = property(lambda self: types.SimpleNamespace(id=0))
+
+
+def delegate(name):
+    """Let the array have an attribute of NumPy's."""
+    setattr(ndarray, name, property(lambda self: getattr(self.host, name)))
+
+
+def operate(name):
+    """Let the array have an operator of NumPy's, between arrays of its own kind and scalars."""
+    setattr(ndarray, name, lambda x, *y: plainly(getattr(np.ndarray, name), x, *y))
+
+
+OPERATORS = (
+    "add", "sub", "mul", "truediv", "mod", "neg", "abs", "rshift", "lshift", "and", "or", "invert",
+    "lt", "le", "gt", "ge", "eq", "ne",
+)  # fmt: skip
+for _name in ("shape", "ndim", "size", "dtype", "itemsize"):
+    delegate(_name)
+for _stem in OPERATORS:
+    operate(f"__{_stem}__")
+    if hasattr(np.ndarray, f"__r{_stem}__"):
+        operate(f"__r{_stem}__")
+for _stem in ("add", "mul"):
+
+    def _in_place(self, other, name=f"__i{_stem}__"):
+        getattr(self.host, name)(hidden(other))
+        return self
+
+    setattr(ndarray, f"__i{_stem}__", _in_place)
+
+
+def hidden(x):
+    """What NumPy may compute with; host arrays are refused as CuPy refuses them."""
+    if isinstance(x, ndarray):
+        return x.host
+    if isinstance(x, np.ndarray):
+        raise TypeError(f"Unsupported type {type(x)}")
+    if isinstance(x, tuple | list):
+        return type(x)(map(hidden, x))
+    return x
+
+
+def shown(x):
+    """A result of NumPy as an array of the device."""
+    return ndarray(x) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def wrapped(x, index):
+    """``index`` with its integer arrays taken modulo the axis, as CuPy does without a word."""
+    index = index if isinstance(index, tuple) else (index,)
+    taken = [i.ndim if is_mask(i) else i is not None and i is not ... for i in index]
+    out = []
+    axis = 0
+    for i, n in zip(index, taken, strict=True):
+        wraps = isinstance(i, ndarray) and not is_mask(i)
+        out.append(i.host % x.shape[axis] if wraps else hidden(i))
+        axis += x.ndim - sum(taken) if i is ... else n
+    return tuple(out)
+
+
+def is_mask(i):
+    """Whether ``i`` is a boolean array."""
+    return isinstance(i, ndarray) and i.dtype == bool
+
+
+# --- functions -----------------------------------------------------------------------
+
+
+def called(name, function, *args, **kwargs):
+    """``function`` of NumPy in place of CuPy's ``name``, if CuPy's can be called so."""
+    bind(name, *args, **kwargs)
+    return plainly(function, *args, **kwargs)
+
+
+def plainly(function, *args, **kwargs):
+    """A function of NumPy on arrays of the device, where nothing ever warns."""
+    with np.errstate(all="ignore"):
+        try:
+            return shown(function(*map(hidden, args), **{k: hidden(v) for k, v in kwargs.items()}))
+        except np.linalg.LinAlgError:  # CuPy: "may yield invalid results"
+            return ndarray(np.full(args[0].shape, np.nan))
+
+
+def array(x, dtype=None, order="C"):
+    return ndarray(np.array(hidden(x) if isinstance(x, ndarray) else x, dtype, order=order))
+
+
+def scatter_add(x, index, values):
+    if x.dtype.name not in ATOMIC:
+        raise TypeError(f"cupy.add.at only supports int32, int64, float16, ..., not {x.dtype}")
+    np.add.at(x.host, wrapped(x, index), hidden(values))
+
+
+def take(x, indices, axis):
+    return np.take(x, indices, axis, mode="wrap")
+
+
+def take_along_axis(x, indices, axis):
+    return np.take_along_axis(x, indices % x.shape[axis], axis)
+
+
+def total(x, axis=None, dtype=None, keepdims=False):
+    """CuPy accumulates halves in float32."""
+    wide = np.float32 if x.dtype.itemsize == 2 and dtype is None else dtype
+    out = np.sum(x, axis=axis, dtype=wide, keepdims=keepdims)
+    return out.astype(x.dtype) if x.dtype.itemsize == 2 and dtype is None else out
+
+
+def matmul(x, y):
+    """CuPy multiplies halves in float32."""
+    half = x.dtype.itemsize == 2
+    return np.matmul(x.astype("f4"), y.astype("f4")).astype(x.dtype) if half else np.matmul(x, y)
+
+
+def einsum(subscripts, *xs, optimize=False):
+    half = xs[0].dtype.itemsize == 2
+    wide = [x.astype("f4") for x in xs] if half else xs
+    return np.einsum(subscripts, *wide, optimize=optimize).astype(xs[0].dtype)
+
+
+OWN = {
+    "cupy.sum": total,
+    "cupy.take": take,
+    "cupy.take_along_axis": take_along_axis,
+    "cupy.matmul": matmul,
+    "cupy.einsum": einsum,
+    "cupy.sort": partial(np.sort, stable=True),
+    "cupy.argsort": partial(np.argsort, stable=True),
+}
+
+
+# --- kernels -------------------------------------------------------------------------
+
+PREAMBLE = """
+#include <complex>
+#include <cstdint>
+typedef long long int64; typedef unsigned long long uint64;
+static inline uint64 __umul64hi(uint64 a, uint64 b) {
+    return (uint64)(((unsigned __int128)a * b) >> 64);
+}
+"""
+C_TYPES = {
+    "bool": "bool", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long long",
+    "uint8": "unsigned char", "uint16": "unsigned short", "uint32": "unsigned",
+    "uint64": "unsigned long long", "float32": "float", "float64": "double",
+    "complex64": "std::complex<float>", "complex128": "std::complex<double>",
+}  # fmt: skip
+
+
+class ElementwiseKernel:
+    """A kernel that a loop on the host runs; halves are computed in float32."""
+
+    def __init__(self, in_params, out_params, operation, name) -> None:
+        self.nin = in_params.count(",") + 1
+        self.params = re.findall(r"(raw )?(\w+) (\w+)", f"{in_params}, {out_params}")
+        self.operation = operation
+        self.name = name
+
+    def __call__(self, *args, size=None):
+        if len(args) not in (self.nin, len(self.params)):
+            raise TypeError(f"Wrong number of arguments for {self.name!r}")
+        of_letter = self.types_of_letters(args)
+        types_ = [of_letter.get(kind, kind) for _, kind, _ in self.params]
+        looped = [
+            a.shape
+            for a, (raw, _, _) in zip(args, self.params, strict=False)
+            if isinstance(a, ndarray) and not raw
+        ]
+        shape = np.broadcast_shapes(*looped) if size is None else (size,)
+        outs = args[self.nin :] or [
+            ndarray(np.empty(shape, numpy_type(t))) for t in types_[self.nin :]
+        ]
+        host = [
+            self.flat(a, raw, t, shape)
+            for a, (raw, _, _), t in zip(
+                [*args[: self.nin], *outs], self.params, types_, strict=True
+            )
+        ]
+        function = compiled(self.source(tuple(map(widened, types_))))
+        function(ctypes.c_longlong(math.prod(shape)), *(c_void_p(h.ctypes.data) for h in host))
+        for out, computed in zip(outs, host[self.nin :], strict=True):
+            out.host[...] = computed.reshape(out.shape).astype(out.dtype)
+        return outs[0]
+
+    def types_of_letters(self, args):
+        """What each type that is a letter stands for; arrays of two dtypes cannot share one."""
+        found = {}
+        for a, (_, kind, _) in zip(args, self.params, strict=False):
+            letter = len(kind) == 1 and isinstance(a, ndarray)
+            if letter and found.setdefault(kind, a.dtype.name) != a.dtype.name:
+                raise TypeError(f"Type is mismatched. {self.name} {kind}")
+        return found
+
+    def flat(self, a, raw, type_, shape):
+        """An argument as contiguous memory, repeated for every step of the loop unless raw."""
+        x = np.asarray(hidden(a)).astype(numpy_type(widened(type_)))
+        return np.array(x if raw else np.broadcast_to(x, shape), order="C")
+
+    def source(self, types_):
+        """The loop around the operation."""
+        pointers = ", ".join(f"{C_TYPES[t]}* p{n}" for n, t in enumerate(types_))
+        names = "".join(
+            f"{C_TYPES[t]}{'*' if raw else '&'} {name} = p{n}{'' if raw else '[i]'};\n"
+            for n, (t, (raw, _, name)) in enumerate(zip(types_, self.params, strict=True))
+        )
+        letters = {kind: t for t, (_, kind, _) in zip(types_, self.params, strict=True)}
+        aliases = "".join(f"typedef {C_TYPES[t]} {k};\n" for k, t in letters.items() if len(k) == 1)
+        return (
+            f'{PREAMBLE}{aliases}extern "C" void k(long long n, {pointers}) {{\n'
+            f"for (long long i = 0; i < n; ++i) {{\n{names}{self.operation};\n}} }}"
+        )
+
+
+def widened(type_):
+    """The type in which the host computes ``type_``."""
+    return "float32" if type_ in ("float16", "bfloat16") else type_
+
+
+def numpy_type(type_):
+    """The NumPy dtype of a name."""
+    return backends.get_backend("cpu").dtype(type_)
+
+
+@cache
+def compiled(source):
+    """The function ``k`` of a C++ source."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "k.cpp").write_text(source)
+    command = [COMPILER, "-O0", "-w", "-shared", "-fPIC", "-std=c++17", "-o", "k.so", "k.cpp"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    library = ctypes.CDLL(str(folder / "k.so"))
+    shutil.rmtree(folder)
+    return library.k
+
+
+# --- modules -------------------------------------------------------------------------
+
+
+def modules():
+    """What ``import`` shall find: CuPy, cupyx, and CuPy as array-api-compat shows it."""
+    cupy = filled(
+        "cupy",
+        np,
+        ndarray=ndarray,
+        array=array,
+        asarray=array,
+        dtype=np.dtype,
+        asnumpy=lambda x: hidden(x).copy(),
+        ElementwiseKernel=ElementwiseKernel,
+    )
+    cupy.cuda = types.SimpleNamespace(
+        Device=lambda ordinal: contextlib.nullcontext(),
+        get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None),
+        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1, 2)),
+    )
+    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(
+        used_bytes=lambda: 0, total_bytes=lambda: 0
+    )
+    special = filled("cupyx.scipy.special", scipy.special)
+    standard = standardized("array_api_compat.cupy", array_api_strict, np)
+    standard.finfo, standard.iinfo = np.finfo, np.iinfo
+    standard.linalg = standardized("linalg", array_api_strict.linalg, np.linalg)
+    standard.fft = standardized("fft", array_api_strict.fft, np.fft)
+    return {
+        "cupy": cupy,
+        "cupyx": types.SimpleNamespace(scatter_add=scatter_add),
+        "cupyx.scipy": types.SimpleNamespace(special=special),
+        "cupyx.scipy.special": special,
+        "array_api_compat": types.SimpleNamespace(cupy=standard),
+        "array_api_compat.cupy": standard,
+    }
+
+
+def standardized(name, standard, library):
+    """A module with the functions of the standard, and no others."""
+    module = types.ModuleType(name)
+    for short in standard.__all__:
+        function = getattr(library, short, None)
+        if callable(function) and not isinstance(function, type):
+            setattr(module, short, partial(plainly, function))
+    return module
+
+
+def filled(name, library, **own):
+    """A module with the names that the file of signatures has for it."""
+    module = types.ModuleType(name)
+    for full in known():
+        prefix, _, short = full.rpartition(".")
+        if prefix == name and hasattr(library, short):
+            thing = getattr(library, short)
+            function = partial(called, full, OWN.get(full, thing))
+            setattr(module, short, thing if isinstance(thing, type) else function)
+    vars(module).update(own)
+    return module
+
+
+@cache
+def load():
+    """A backend made by the file of the CUDA backend, computing with the stand-in."""
+    if COMPILER is None:
+        raise backends.BackendError("kernels run on the host only with g++ or clang++")
+    names = ("cupy_backend", "cuda_kernels")
+    with mock.patch.dict(sys.modules, modules()), mock.patch.dict(vars(backends)):
+        for name in names:  # the real ones, if there are any, come back at the end of the block
+            sys.modules.pop(f"backends.{name}", None)
+            vars(backends).pop(name, None)
+        backend = importlib.import_module("backends.cupy_backend").CupyBackend()
+    backend.name = "fakecuda"
+    return backend

@@ -1,0 +1,96 @@
+"""A third backend for tests: refuses whatever the array-API standard does not promise.
+
+It catches NumPy-isms in dlcore on a machine without a GPU, and it is the proof that a backend is
+one file.  Its arrays live on a device that NumPy cannot read; only what the standard lacks goes
+through the NumPy arrays inside them, by way of the CPU backend.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import array_api_strict as strict
+
+from backends.base import Backend, Index
+from backends.dtypes import DType
+from backends.errors import BackendError
+from backends.library import Array, Shape
+from backends.numpy_backend import NumpyBackend
+
+_cpu = NumpyBackend()
+
+
+class StrictBackend(Backend):
+    """array-api-strict arrays on a device that NumPy cannot read."""
+
+    family = "strict"
+
+    def __init__(self) -> None:
+        super().__init__("strict", strict, type(strict.asarray(0.0)), strict.Device("device1"))
+
+    def library_dtype(self, dtype: DType) -> Any:
+        found = getattr(strict, dtype, None) or getattr(strict, f"{dtype}_", None)
+        if found is None:
+            raise BackendError(f"backend 'strict' has no {dtype}: the standard lacks it")
+        return found
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        return _cpu.quiet()  # array-api-strict computes with NumPy
+
+    # --- in and out of the wrapped arrays ----------------------------------------
+
+    def from_host(self, host_array: Any, dtype: Any = None) -> Array:
+        dtype = None if dtype is None else self.dtype(dtype)
+        return strict.asarray(_cpu.copy(host_array), dtype=dtype, device=self.device)
+
+    def to_host(self, x: Array) -> Any:
+        if x.device != self.device:
+            raise BackendError(f"an array of device {x.device}, not {self.device}: "
+                               "some creation function was not given its device")
+        return x._array
+
+    def _inside(self, index: Index) -> Index:
+        return tuple(self.to_host(i) if isinstance(i, self.array_type) else i for i in index)
+
+    def copy(self, x: Array) -> Array:
+        return strict.asarray(x, copy=True)
+
+    def random_words(self, key: int, position: int, count: int) -> Array:
+        return self.from_host(_cpu.random_words(key, position, count))
+
+    # --- indexing ----------------------------------------------------------------
+
+    def getitem(self, x: Array, index: Index) -> Array:
+        return self.from_host(_cpu.getitem(self.to_host(x), self._inside(index)))
+
+    def index_add(self, shape: Shape, index: Index, values: Array) -> Array:
+        return self.from_host(_cpu.index_add(shape, self._inside(index), self.to_host(values)))
+
+    def index_set(self, x: Array, index: Index, values: Array) -> Array:
+        inside = _cpu.index_set(self.to_host(x), self._inside(index), self.to_host(values))
+        return self.from_host(inside)
+
+    def scatter_add(self, x: Array, axis: int, indices: Array, values: Array) -> Array:
+        return self.from_host(_cpu.scatter_add(
+            self.to_host(x), axis, self.to_host(indices), self.to_host(values)))
+
+    def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
+        return self.from_host(_cpu.take(self.to_host(x), self.to_host(indices), axis))
+
+    def take_along_axis(self, x: Array, indices: Array, axis: int = -1) -> Array:
+        return strict.take_along_axis(x, indices, axis=axis)
+
+    # --- what the standard lacks -------------------------------------------------
+
+    def cumulative_max(self, x: Array, axis: int) -> Array:
+        return self.from_host(_cpu.cumulative_max(self.to_host(x), axis))
+
+    def einsum(self, subscripts: str, *xs: Array) -> Array:
+        return self.from_host(_cpu.einsum(subscripts, *map(self.to_host, xs)))
+
+    def special(self, name: str, x: Array) -> Array:
+        return self.from_host(_cpu.special(name, self.to_host(x)))
+
+    def polygamma(self, n: int, x: Array) -> Array:
+        return self.from_host(_cpu.polygamma(n, self.to_host(x)))
