@@ -14,18 +14,18 @@ Read it top to bottom; nothing here knows an array library or an operation that 
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from backends import OWNERS, DType, as_dtype, backend_of
-from dlcore.history import (NO_PARAMS, SMALL, Announced, Node, Shape, Spec, announced, described,
+from backends import OWNERS, DType, as_dtype
+from dlcore.history import (NO_PARAMS, SMALL, Node, Released, Shape, Spec, Value, announce, announced, described,
                             is_recording, leading_to)
-from dlcore.samples import OPERATIONS, REAL, Domain, Sample, operation, sample
-from dlcore.shaping import broadcast_shapes, checked_broadcast
+from dlcore.samples import OPERATIONS, REAL, Domain, PerPosition, Sample, operation, sample
+from dlcore.shaping import broadcast_shapes, checked_broadcast, repeated_axes
 
-__all__ = ["OPERATIONS", "PRIMITIVES", "Domain", "Primitive", "Sample", "Value", "alias", "bilinear",
-           "broadcast_to", "cast", "cast_like", "dtype_of", "elementwise", "linear", "operation",
-           "pullback", "pushforward", "sample", "select", "sum_to"]
+__all__ = ["OPERATIONS", "Domain", "Sample", "Value", "broadcast_shapes", "operation", "sample"]  # from below
 
 Array = Any  # of whichever library a backend wraps
 V = Any  # what a rule computes on: a Value, or a raw array when the pass is not recorded
@@ -33,25 +33,6 @@ Rule = Callable[..., V]
 Rules = Sequence[Rule | None] | Callable[[int], Rule]
 
 Tensor: Any = None  # set once by the last line of tensors.py: the hot path asks `type(x) is Tensor`
-
-
-class Value:
-    """Something primitives apply to.  ``node`` is its history, None for a constant."""
-
-    __slots__ = ()
-    level: ClassVar[int]  # of two kinds of value in one call the higher level decides
-    node: Node | None
-    shape: Shape
-
-    @staticmethod
-    def apply(primitive: Primitive, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
-        """Apply ``primitive`` to ``args``, of which this kind is the most abstract."""
-        raise NotImplementedError  # every kind of value says what applying means for it
-
-    def linked(self, node: Node | None) -> Any:
-        """The same value with another history."""
-        raise NotImplementedError  # as above
-
 
 # --- declaring operations ----------------------------------------------------------------------
 
@@ -66,10 +47,9 @@ class Primitive:
         forward: ``forward(xp, *arrays, **params)`` computes with the backend ``xp``.
         shape: ``shape(*shapes, **params)`` predicts the result's shape or raises ValueError; None
             where the shape depends on values: such a primitive cannot be traced.
-        vjp: ``vjp[i](g, out, *args, **params)`` pulls the cotangent ``g`` back to argument ``i``.
-        jvp: ``jvp[i](t, out, *args, **params)`` pushes the tangent ``t`` of argument ``i`` forward.
-            In both, None means "no derivative in this argument"; for any number of arguments
-            give a function from position to rule.
+        vjp: ``vjp[i](g, out, *args, **params)`` pulls the cotangent ``g`` back to argument ``i``;
+            None: no derivative in it.  For any number of arguments, a function from i to a rule.
+        jvp: ``jvp[i](t, out, *args, **params)`` likewise pushes the tangent ``t`` of it forward.
         samples: how to call it, for the tests; without samples it is not registered.
         result: dtype of the result: "same" as the arguments, "float" likewise but of integers the
             default float, the name of a dtype, or a function of the arguments' dtypes and the params.
@@ -88,7 +68,8 @@ class Primitive:
         self.result, self.promotes, self.outputs = result, promotes, outputs
         self.differentiable = bool(self.vjp)
         code = forward.__code__
-        names = ("out", *code.co_varnames[1:code.co_argcount])
+        named = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount + (code.co_flags >> 2 & 1)]
+        names = ("out", *named[1:code.co_argcount], *named[code.co_argcount + code.co_kwonlyargcount:])
         self.reads = names if reads is None else tuple(reads.split())
         self.reads_all = all(n in self.reads for n in names)
         self.reads_args = tuple(n in self.reads for n in names[1:])
@@ -116,8 +97,8 @@ class Primitive:
 
     def kept(self, arrays: Sequence[Any], out: Any) -> tuple[tuple[Any, ...], Any]:
         """The arguments and result as a node keeps them: described where no rule reads them."""
-        reads = self.reads_args if len(self.reads_args) == len(arrays) else (False,) * len(arrays)
-        args = tuple(a if read else described(a) for a, read in zip(arrays, reads, strict=True))
+        reads = self.reads_args + self.reads_args[-1:] * (len(arrays) - len(self.reads_args))  # of *xs: all or none
+        args = tuple(a if read else described(a) for a, read in zip(arrays, reads, strict=False))
         return args, out if "out" in self.reads or self.outputs else described(out)
 
     def __repr__(self) -> str:
@@ -127,8 +108,10 @@ class Primitive:
 class Unary(Primitive):
     """A primitive of one array; this call is the hot path, ``dispatch.py`` the general one."""
 
-    def __call__(self, x: Any, **params: Any) -> Any:  # type: ignore[override]  # one argument, not any
+    def __call__(self, x: Any, **params: Any) -> Any:
         if type(x) is not Tensor:
+            if type(x) in OWNERS and (xp := announced()) is not None:
+                return self.forward(xp, x, **params)
             return self.apply((x,), params)
         a, node = x.array, x.node
         try:
@@ -138,8 +121,6 @@ class Unary(Primitive):
             return self.apply((x,), params)  # does it again with care, and explains what fails
         if self.same_dtype and out.dtype is not a.dtype:
             return self.apply((x,), params)  # integers become floats first
-        if type(out) is not xp.array_type:
-            out = xp.asarray(out)  # NumPy makes scalars of 0-d results
         if node is None or not (self.differentiable and is_recording()):
             return Tensor(out)
         if self.reads_all or (a.size <= SMALL and out.size <= SMALL):
@@ -151,48 +132,47 @@ class Unary(Primitive):
 class Binary(Primitive):
     """A primitive of two arrays, or of one and a Python number, without parameters; as hot as Unary."""
 
-    def __call__(self, x: Any, y: Any) -> Any:  # type: ignore[override]  # two arguments, not any
-        if type(x) is Tensor:
-            a, dtype = x.array, x.array.dtype
-            if type(y) is Tensor:
-                b = y.array
-                if b.dtype is not dtype:
-                    return self.apply((x, y), NO_PARAMS)
-                parents = (x.node, y.node)
-            elif type(y) is float or type(y) is int:
-                b, parents = y, (x.node, None)
+    def __call__(self, x: Any, y: Any) -> Any:
+        return self.call(x, y)
+
+    @functools.cached_property
+    def call(self) -> Callable[[Any, Any], Any]:
+        """The call as a plain function, which operators bind as a method: a frame less for each."""
+        forward, apply, kept = self.forward, self.apply, self.kept
+        same_dtype, reads_all, differentiable = self.same_dtype, self.reads_all, self.differentiable
+
+        def hot(x: Any, y: Any) -> Any:
+            if type(x) is Tensor:
+                a, p = x.array, x.node
+                dtype, owner = a.dtype, type(a)
+                if type(y) is Tensor:
+                    b, q = y.array, y.node
+                    if b.dtype is not dtype:
+                        return apply((x, y), NO_PARAMS)
+                elif type(y) is float or type(y) is int:
+                    b, q = y, None
+                else:
+                    return apply((x, y), NO_PARAMS)
+            elif type(y) is Tensor and (type(x) is float or type(x) is int):
+                a, p, b, q = x, None, y.array, y.node
+                dtype, owner = b.dtype, type(b)
             else:
-                return self.apply((x, y), NO_PARAMS)
-            owner = type(a)
-        elif type(y) is Tensor and (type(x) is float or type(x) is int):
-            a, b, dtype, parents, owner = x, y.array, y.array.dtype, (None, y.node), type(y.array)
-        else:
-            return self.apply((x, y), NO_PARAMS)
-        try:
-            xp = OWNERS[owner]
-            out = self.forward(xp, a, b)
-        except Exception:
-            return self.apply((x, y), NO_PARAMS)
-        if self.same_dtype and out.dtype is not dtype:
-            return self.apply((x, y), NO_PARAMS)
-        if type(out) is not xp.array_type:
-            out = xp.asarray(out)
-        if parents[0] is parents[1] is None or not (self.differentiable and is_recording()):
-            return Tensor(out)
-        if self.reads_all or out.size <= SMALL:
-            return Tensor(out, Node(self, (a, b), parents, NO_PARAMS, out, xp))
-        args, kept = self.kept((a, b), out)
-        return Tensor(out, Node(self, args, parents, NO_PARAMS, kept, xp))
+                return apply((x, y), NO_PARAMS)
+            try:
+                xp = OWNERS[owner]
+                out = forward(xp, a, b)
+            except Exception:
+                return apply((x, y), NO_PARAMS)
+            if same_dtype and out.dtype is not dtype:
+                return apply((x, y), NO_PARAMS)
+            if (p is None and q is None) or not (differentiable and is_recording()):
+                return Tensor(out)
+            if reads_all or out.size <= SMALL:
+                return Tensor(out, Node(self, (a, b), (p, q), NO_PARAMS, out, xp))
+            args, out_kept = kept((a, b), out)
+            return Tensor(out, Node(self, args, (p, q), NO_PARAMS, out_kept, xp))
 
-
-class PerPosition:
-    """Rules of a primitive of any number of arguments, made when one is asked for."""
-
-    def __init__(self, rule: Callable[[int], Rule]) -> None:
-        self.rule = rule
-
-    def __getitem__(self, position: int) -> Rule:
-        return self.rule(position)
+        return hot
 
 
 # --- the three families ------------------------------------------------------------------------
@@ -204,13 +184,9 @@ def linear(name: str, forward: Callable[..., Array], shape: Callable[..., Shape]
 
     ``transpose(g, x, **params)`` may use the shape and dtype of ``x``, never its values.
     """
-    def vjp(g: V, out: V, x: V, **params: Any) -> V:
-        return transpose(g, x, **params)
-
-    def jvp(t: V, out: V, x: V, **params: Any) -> V:
-        return primitive(t, **params)
-
-    primitive = Unary(name, forward, shape, (vjp,), (jvp,), samples=samples, reads="", **declared)
+    primitive: Primitive = Unary(
+        name, forward, shape, (lambda g, out, x, **params: transpose(g, x, **params),),
+        (lambda t, out, x, **params: primitive(t, **params),), samples=samples, reads="", **declared)
     return primitive
 
 
@@ -220,15 +196,11 @@ def bilinear(name: str, forward: Callable[..., Array], shape: Callable[..., Shap
 
     ``left(g, x, y)`` pulls ``g`` back to ``x``, ``right(g, x, y)`` to ``y``.
     """
-    def jvp_left(t: V, out: V, x: V, y: V) -> V:
-        return primitive(t, y)
-
-    def jvp_right(t: V, out: V, x: V, y: V) -> V:
-        return primitive(x, t)
-
-    primitive = Binary(name, forward, shape,
-                       (lambda g, out, x, y: left(g, x, y), lambda g, out, x, y: right(g, x, y)),
-                       (jvp_left, jvp_right), samples=samples, reads="x y")
+    primitive: Primitive = Binary(
+        name, forward, shape,
+        (lambda g, out, x, y: left(g, x, y), lambda g, out, x, y: right(g, x, y)),
+        (lambda t, out, x, y: primitive(t, y), lambda t, out, x, y: primitive(x, t)),
+        samples=samples, reads="x y")
     return primitive
 
 
@@ -246,18 +218,33 @@ def elementwise(name: str, forward: Callable[..., Array], *rules: Rule | None, d
         return Unary(name, forward, broadcast_shapes, rules, rules, samples=samples, **declared)
     kind = Binary if arity == 2 and not forward.__code__.co_kwonlyargcount else Primitive
     return kind(name, forward, broadcast_shapes,
-                tuple(rule and _pulled(rule, i) for i, rule in enumerate(rules)),
+                tuple(rule and _pulled(rule, i, kind is Binary) for i, rule in enumerate(rules)),
                 tuple(rule and _pushed(rule) for rule in rules), samples=samples, **declared)
 
 
-def _pulled(rule: Rule, i: int) -> Rule:
-    def vjp(g: V, out: V, *args: V, **params: Any) -> V:
-        d = rule(g, out, *args, **params)
-        return d if d.shape == args[i].shape else sum_to(d, args[i].shape)
-    return vjp
+def same(d: V, out: V, *args: V, **params: Any) -> V:
+    """The rule of a slope of 1."""
+    return d
+
+
+def _pulled(rule: Rule, i: int, binary: bool) -> Rule:
+    """``rule`` as a vjp: what broadcasting repeated is summed."""
+    def general(g: V, out: V, *args: V, **params: Any) -> V:
+        return sum_to(rule(g, out, *args, **params), args[i].shape)
+
+    def left(g: V, out: V, x: V, y: V) -> V:
+        d = g if rule is same else rule(g, out, x, y)
+        return d if d.shape == x.shape else sum_to_p(d, shape=x.shape)
+
+    def right(g: V, out: V, x: V, y: V) -> V:
+        d = g if rule is same else rule(g, out, x, y)
+        return d if d.shape == y.shape else sum_to_p(d, shape=y.shape)
+
+    return (left, right)[i] if binary else general
 
 
 def _pushed(rule: Rule) -> Rule:
+    """``rule`` as a jvp: what the other arguments' shapes add is repeated."""
     def jvp(t: V, out: V, *args: V, **params: Any) -> V:
         return broadcast_to(rule(t, out, *args, **params), out.shape)
     return jvp
@@ -265,15 +252,9 @@ def _pushed(rule: Rule) -> Rule:
 
 # --- the primitives that the engine itself needs -------------------------------------------------
 
-
-def _sum_to(xp: Any, x: Array, *, shape: Shape) -> Array:
-    extra = x.ndim - len(shape)
-    repeated = (i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
-    return xp.reshape(xp.sum(x, axis=(*range(extra), *repeated)), shape)
-
-
 alias = linear("alias", lambda xp, x: x, lambda s: s, lambda g, x: g, [sample("a b")])
-sum_to_p = linear("sum_to", _sum_to, lambda s, *, shape: shape, lambda g, x, *, shape: broadcast_to(g, x.shape),
+sum_to_p = linear("sum_to", lambda xp, x, *, shape: xp.reshape(xp.sum(x, repeated_axes(x.shape, shape)), shape),
+                  lambda s, *, shape: shape, lambda g, x, *, shape: broadcast_to(g, x.shape),
                   [sample("a b c", shape=lambda s: (1, s["c"])), sample("a b", shape=())])
 broadcast_to_p = linear("broadcast_to", lambda xp, x, *, shape: xp.broadcast_to(x, shape), checked_broadcast,
                         lambda g, x, *, shape: sum_to(g, x.shape),
@@ -295,7 +276,11 @@ def sum_to(x: V, shape: Shape) -> V:
 
 def broadcast_to(x: V, shape: Shape) -> V:
     """``x`` repeated along new and size-1 axes until it has ``shape``."""
-    return x if x.shape == shape else broadcast_to_p(x, shape=shape)
+    if x.shape == shape:
+        return x
+    if type(x) in OWNERS and (xp := announced()) is not None:
+        return xp.broadcast_to(x, shape)  # what the call below would do: every sum's gradient comes by here
+    return broadcast_to_p(x, shape=shape)
 
 
 def dtype_of(x: V) -> DType:
@@ -332,73 +317,83 @@ def operands(node: Node) -> tuple[Any, tuple[Any, ...]]:
     return tuple(lifted(o, selected(node, i)) for i, o in enumerate(node.out)), args
 
 
-def selected(node: Node, index: int) -> Node:
-    """The node of one output of a node that has several."""
-    return Node(select, (None,), (node,), {"index": index}, node.out[index], node.xp)
+def selected(node: Node, index: int) -> Node | None:
+    """The node of one output of a node that has several; integers have none, for they have no derivative."""
+    return None if dtype_of(node.out[index]).kind in ("bool", "int") else Node(select, (None,), (node,), {"index": index}, node.out[index], node.xp)
 
 
 def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Node] | None = None, *,
-             recorded: bool, release: tuple[str, int] | None = None) -> dict[Node, V]:
+             recorded: bool, release: Released | None = None) -> dict[Node, V]:
     """Reverse mode: the cotangents of ``targets``, or of every leaf, from those in ``flow``.
 
-    Args:
-        order: what :func:`history.walk` found, youngest first.
-        flow: cotangents of some nodes, of their dtype; used up.
-        targets: where to stop; a target that nothing reaches is left out of the answer.
-        recorded: whether rules see values, so that the answer has a history, or raw arrays.
-        release: the file and line of a pass that lets every node go as soon as it is done.
+    ``order`` is what :func:`history.walk` found, youngest first; a target that nothing reaches is
+    left out of the answer.  ``recorded`` says whether rules see values, so that the answer has a
+    history, or raw arrays; with ``release`` every node lets go as soon as the pass is done with it.
     """
     found: dict[Node, V] = {}
     useful = None if targets is None else leading_to(targets, reversed(order))
-    with Announced() as here:
+    before = here = announced()
+    scope, take = None, flow.pop
+    try:
         for node in order:
-            if node not in flow:
+            if (g := take(node, None)) is None:
                 continue
-            g, primitive = flow.pop(node), node.primitive
+            primitive = node.primitive
             if primitive is None or (targets is not None and node in targets):
                 found[node] = g
                 continue
-            if not recorded and node.xp is not here.xp:
-                here.move(node.xp)
+            if node.xp is not here and not recorded:
+                here, scope = node.xp, announce(node.xp, scope)
             out, args = operands(node) if recorded else (node.out, node.args)
             if primitive is select:
-                parent, i = node.parents[0], node.params["index"]
+                (parent,), i = node.parents, node.params["index"]
                 several = flow.setdefault(parent, [None] * len(parent.out))
                 several[i] = g if several[i] is None else several[i] + g
             else:
-                rules, params = primitive.vjp, node.params
-                for i, parent in enumerate(node.parents):
+                params = node.params
+                for parent, rule in zip(node.parents, primitive.vjp):
                     if parent is not None and (useful is None or parent in useful):
-                        d = rules[i](g, out, *args, **params)
-                        if d is not None:  # a call of several arguments may leave some out
-                            flow[parent] = flow[parent] + d if parent in flow else d
+                        if params or len(args) != 2:
+                            d = rule(g, out, *args, **params)
+                        else:  # unpacking costs as much as the arithmetic of ten elements
+                            d = rule(g, out, args[0], args[1])
+                        if parent not in flow:
+                            flow[parent] = d
+                        elif d is not None:  # a call of several arguments may leave some out
+                            flow[parent] = d if flow[parent] is None else flow[parent] + d
             if release is not None:
-                node.release(release)
+                node.args, node.out, node.parents = (), None, release
+    finally:
+        if here is not before:
+            announce(before, scope)
     return found
 
 
 def pushforward(order: Sequence[Node], flow: dict[Node, V], *, recorded: bool) -> dict[Node, V]:
     """Forward mode over the same history: ``flow`` with the tangent of every node that it reaches."""
-    with Announced() as here:
+    before = here = announced()
+    scope = None
+    try:
         for node in reversed(order):
-            if node in flow or node.primitive is None or not any(p in flow for p in node.parents):
+            tangents = [None if parent is None else flow.get(parent) for parent in node.parents]
+            if node in flow or all(t is None for t in tangents):
                 continue
-            if not recorded and node.xp is not here.xp:
-                here.move(node.xp)
-            out, args = operands(node) if recorded else (node.out, node.args)
-            flow[node] = pushed(node, [flow.get(p) if p else None for p in node.parents], out, args)
+            if node.xp is not here and not recorded:
+                here, scope = node.xp, announce(node.xp, scope)
+            flow[node] = _pushed_through(node, tangents, recorded)
+    finally:
+        if here is not before:
+            announce(before, scope)
     return flow
 
 
-def pushed(node: Node, tangents: Sequence[V | None], out: V, args: Sequence[V]) -> V:
-    """The tangent of ``node`` where at least one of its arguments has one."""
-    primitive, total = node.primitive, None
-    if primitive is select:
-        return tangents[0][node.params["index"]]  # type: ignore[index]  # its one parent has a tangent
-    if primitive is pack:
+def _pushed_through(node: Node, tangents: Sequence[V | None], recorded: bool) -> V:
+    """The tangent of ``node``: the sum of what its arguments with a tangent contribute."""
+    out, args = operands(node) if recorded else (node.out, node.args)
+    if node.primitive is select:
+        return tangents[0][node.params["index"]]  # type: ignore[index]  # its parent has several
+    if node.primitive is pack:
         return tangents
-    for i, t in enumerate(tangents):
-        if t is not None:
-            d = primitive.jvp[i](t, out, *args, **node.params)
-            total = d if total is None else total + d
-    return total
+    pairs = zip(tangents, node.primitive.jvp, strict=False)
+    parts = [rule(t, out, *args, **node.params) for t, rule in pairs if t is not None]
+    return functools.reduce(operator.add, parts)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from backends import backend_of
 from dlcore import core, ops, random, trees
 from dlcore.core import Primitive, Value, alias, lifted, pack, selected
-from dlcore.history import Announced, Node, announced, is_recording, next_age, recording, walk
+from dlcore.history import Node, is_recording, next_age, recording, unannounced, walk
 from dlcore.tensors import Tensor, tensor
 from dlcore.transforms import Linearized, Tree, bare, home_of
 
@@ -52,11 +51,9 @@ class Call:
 
 def _on_values(gs: Sequence[Any], outs: Sequence[Any], derive: Callable[..., Sequence[Any]]) -> list[Any]:
     """``derive(gs, recorded)`` with values for raw arrays, and raw arrays of what it returns."""
-    xp = announced()
-    with Announced() as here:
-        here.move(None)  # what runs in there is users' code, which sees values only
-        found = derive([g if g is None or isinstance(g, Value) else Tensor(xp.asarray(g)) for g in gs], xp is None)
-        return [d if d is None or xp is None else bare(d) for d in found]
+    with unannounced() as recorded:
+        found = derive([g if g is None or isinstance(g, Value) else Tensor(g) for g in gs], recorded)
+        return [d if d is None or recorded else bare(d) for d in found]
 
 
 def _pull(gs: Sequence[Any], outs: Sequence[Any], packed: Any, *, call: Call) -> list[Any]:
@@ -205,7 +202,7 @@ class Recomputed(Call):
         finally:
             random.default_generator.state = before
         outputs = as_values(result)
-        order = walk([o.node for o in outputs], since).order
+        order, _ = walk([o.node for o in outputs], since)
         return outputs, order, [x.node if on else None for x, on in zip(inputs, self.active, strict=True)]
 
     def pull(self, gs: list[Value], recorded: bool) -> Sequence[Value | None]:
@@ -227,7 +224,7 @@ class Recomputed(Call):
         return [self._value(reached.get(o.node)) if o.node else None for o in outputs]
 
     def _value(self, d: Any) -> Value | None:
-        return d if d is None or isinstance(d, Value) else Tensor(backend_of(d).asarray(d))
+        return d if d is None or isinstance(d, Value) else Tensor(d)
 
 
 def remat(f: Callable[..., Tree]) -> Callable[..., Tree]:

@@ -12,8 +12,8 @@ from typing import Any
 from backends import Backend, BackendError, DType, as_dtype, backend_of, get_backend, host, promote
 from backends.dtypes import default_of_kind
 from dlcore import core
-from dlcore.core import Primitive, Shape, Value, cast, dtype_of
-from dlcore.history import Node, described, is_recording
+from dlcore.core import Primitive, Value, cast, dtype_of
+from dlcore.history import Node, Shape, described, is_recording
 
 WEAK = (int, float, bool, complex, type(None))  # Python scalars adopt the dtype of what they meet
 
@@ -30,9 +30,9 @@ def apply_to_tensors(primitive: Primitive, args: tuple[Any, ...], params: Mappin
     except Exception as error:
         raise explained(primitive, values, params, error) from error
     if primitive.outputs is not None:
-        out = tuple(xp.asarray(o) for o in out)
-    elif type(out) is not xp.array_type:
-        out = xp.asarray(out)
+        out = tuple(out)
+    elif primitive.same_dtype and out.dtype is not getattr(arrays[(primitive.promotes or (0,))[0]], "dtype", None):
+        out = xp.astype(xp.asarray(out), common_dtype(primitive, operands_of(primitive, values)))
     live = primitive.differentiable and any(p is not None for p in parents) and is_recording()
     return result(primitive, arrays, parents, params, out, xp) if live else unrecorded(primitive, out)
 
@@ -51,9 +51,7 @@ def result(primitive: Primitive, arrays: Sequence[Any], parents: Sequence[Node |
     node = Node(primitive, args, tuple(parents), params, kept, xp)
     if primitive.outputs is None:
         return core.Tensor(out, node)
-    floats = [as_dtype(o.dtype).kind in ("float", "complex") for o in out]
-    return primitive.outputs(core.Tensor(o, core.selected(node, i) if f else None)
-                             for i, (o, f) in enumerate(zip(out, floats, strict=True)))
+    return primitive.outputs(core.Tensor(o, core.selected(node, i)) for i, o in enumerate(out))
 
 
 def constant(primitive: Primitive, a: Any) -> Any:
@@ -65,8 +63,8 @@ def constant(primitive: Primitive, a: Any) -> Any:
     raise TypeError(f"{primitive.name}: cannot compute with {type(a).__name__}; make it a tensor with dl.tensor(...)")
 
 
-def common_dtype(primitive: Primitive, operands: Sequence[Any]) -> DType | None:
-    """The dtype that ``operands`` are converted to, None where they already agree.
+def common_dtype(primitive: Primitive, operands: Sequence[Any]) -> DType:
+    """The dtype that ``operands`` are converted to.
 
     bool < int < float: across kinds the higher kind's dtype wins, within a kind the wider.  A Python
     scalar only raises the kind, to int64 or to the default float; float functions raise integers so.
@@ -75,26 +73,27 @@ def common_dtype(primitive: Primitive, operands: Sequence[Any]) -> DType | None:
     kinds = {"bool": 0, "int": 1, "float": 2, "complex": 3}
     weak = max((type(v).__name__ for v in operands if type(v) in WEAK and v is not None),
                key=lambda k: kinds[k], default="bool")
-    dtype = promote(*strong)
+    dtype = promote(*strong) if strong else as_dtype("bool")
     if kinds[weak] > kinds[dtype.kind]:
         wide = weak == "complex" and dtype == "float64"
         dtype = as_dtype("complex128") if wide else default_of_kind(weak)
     if primitive.result == "float" and dtype.kind in ("bool", "int"):
         dtype = default_of_kind("float")
-    return None if strong == {dtype} else dtype
+    return dtype
+
+
+def operands_of(primitive: Primitive, values: Sequence[Any]) -> list[Any]:
+    """Those of ``values`` that must agree in dtype."""
+    return list(values) if primitive.promotes is None else [values[i] for i in primitive.promotes if i < len(values)]
 
 
 def promoted(primitive: Primitive, values: list[Any]) -> list[Any]:
     """``values`` with those that must agree in dtype converted, before the library's own promotion."""
-    positions = range(len(values)) if primitive.promotes is None else primitive.promotes
-    operands = [values[i] for i in positions if i < len(values)]
-    if not any(isinstance(v, Value) for v in operands):
-        return values
-    dtype = common_dtype(primitive, operands)
-    for i in positions:
+    dtype = common_dtype(primitive, operands_of(primitive, values))
+    for i in range(len(values)) if primitive.promotes is None else primitive.promotes:
         if i < len(values) and type(values[i]) is bool:
             values[i] = values[i] if dtype == "bool" else int(values[i])
-        elif i < len(values) and dtype is not None and type(values[i]) not in WEAK:
+        elif i < len(values) and type(values[i]) not in WEAK:
             values[i] = cast(values[i], dtype)
     return values
 

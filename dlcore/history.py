@@ -1,4 +1,4 @@
-"""What a value remembers: nodes, and the order in which derivatives visit them."""
+"""Values and what they remember: nodes, and the order in which derivatives visit them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
-from typing import Any, NamedTuple
+from types import FrameType
+from typing import Any, ClassVar, NamedTuple
 
 from backends import OWNERS, Backend
 
@@ -16,7 +17,25 @@ Shape = tuple[int, ...]
 next_age = count(1).__next__
 by_age = attrgetter("age")
 NO_PARAMS: Mapping[str, Any] = {}
-SMALL = 256  # elements; keeping an array of fewer costs less than describing it
+SMALL = 1024  # elements; keeping an array of fewer costs less than describing it
+
+
+class Value:
+    """Something primitives apply to.  ``node`` is its history, None for a constant."""
+
+    __slots__ = ()
+    level: ClassVar[int]  # of two kinds of value in one call the higher level decides
+    node: Node | None
+    shape: Shape
+
+    @staticmethod
+    def apply(primitive: Any, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
+        """Apply ``primitive`` to ``args``, of which this kind is the most abstract."""
+        raise NotImplementedError  # every kind of value says what applying means for it
+
+    def linked(self, node: Node | None) -> Any:
+        """The same value with another history."""
+        raise NotImplementedError  # as above
 
 
 class Node:
@@ -36,10 +55,6 @@ class Node:
         self.primitive, self.args, self.parents = primitive, args, parents
         self.params, self.out, self.xp = params, out, xp
         self.age = next_age()
-
-    def release(self, where: tuple[str, int]) -> None:
-        """Let go of everything; ``where`` is the file and line of the pass that is done with it."""
-        self.args, self.out, self.parents = (), None, Released(where)
 
 
 class Spec(NamedTuple):
@@ -63,17 +78,18 @@ class HistoryError(ValueError, RuntimeError):
 
 
 class Released:
-    """Stands for the parents of a node that a backward pass has used up."""
+    """Stands for the parents of a node that a pass has used up; knows the line that ran the pass."""
 
-    __slots__ = ("where",)
+    __slots__ = ("code", "instruction")
 
-    def __init__(self, where: tuple[str, int]) -> None:
-        self.where = where
+    def __init__(self, caller: FrameType) -> None:
+        self.code, self.instruction = caller.f_code, caller.f_lasti  # a line number takes long to find
 
     def __iter__(self) -> Iterator[Node | None]:
+        line = next(n for start, end, n in self.code.co_lines() if start <= self.instruction < end)
         raise HistoryError(
             "backward: a part of this history was released by the backward() at "
-            f"{self.where[0]}:{self.where[1]}; pass retain_graph=True there to walk it again")
+            f"{self.code.co_filename}:{line}; pass retain_graph=True there to walk it again")
 
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -94,41 +110,37 @@ _here: ContextVar[Backend | None] = ContextVar("here", default=None)
 announced = _here.get
 
 
-class Announced:
-    """Inside the ``with`` block of a raw pass: where primitives that meet no value compute."""
+def announce(xp: Backend | None, scope: AbstractContextManager[object] | None = None) -> Any:
+    """Let primitives that meet no value compute on ``xp`` from now on; None for nowhere.
 
-    def __enter__(self) -> Announced:
-        self.before = self.xp = _here.get()
-        self.scope: AbstractContextManager[object] | None = None
-        return self
-
-    def move(self, xp: Backend | None) -> None:
-        """Compute on ``xp`` from now on, its device being the current one; None for nowhere."""
-        if self.scope is not None:
-            self.scope.__exit__(None, None, None)
-            self.scope = None
-        self.xp = xp
-        _here.set(xp)
-        if xp is not None and xp.array_type not in OWNERS:  # one of several devices of its kind
-            self.scope = xp.scope()
-            self.scope.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        if self.xp is not self.before:
-            self.move(self.before)
+    Leaves ``scope``, what the announcement before has returned, and returns what to leave next: a
+    scope in which the device is the current one, where there are several of its kind.
+    """
+    if scope is not None:
+        scope.__exit__(None, None, None)
+    _here.set(xp)
+    if xp is None or xp.array_type in OWNERS:
+        return None
+    scope = xp.scope()
+    scope.__enter__()
+    return scope
 
 
-class Walk(NamedTuple):
-    """The nodes that some roots came from, youngest first, and whether older ones were reached."""
+@contextmanager
+def unannounced() -> Iterator[bool]:
+    """Users' code inside a rule: it sees values only.  Yields whether the pass is recorded."""
+    before = announced()
+    announce(None)
+    try:
+        yield before is None
+    finally:
+        announce(before)
 
-    order: list[Node]
-    outside: list[Node]
 
-
-def walk(roots: Iterable[Node | None], since: int = 0) -> Walk:
+def walk(roots: Iterable[Node | None], since: int = 0) -> tuple[list[Node], list[Node]]:
     """Every node behind ``roots`` that is at least as young as age ``since``, youngest first.
 
-    The walk stops at older nodes, which are outside by their age, and reports those it met.
+    The walk stops at older nodes, which are outside by their age, and returns those it met too.
 
     Raises:
         HistoryError: a backward pass has released a node on the way.
@@ -136,19 +148,17 @@ def walk(roots: Iterable[Node | None], since: int = 0) -> Walk:
     order: list[Node] = []
     outside: list[Node] = []
     seen: set[Node | None] = {None}
-    queue: Iterable[Node | None] = roots
-    position = 0
-    while True:
-        for node in queue:
-            if node not in seen:
-                seen.add(node)
-                (order if node.age >= since else outside).append(node)  # type: ignore[union-attr, arg-type]
-        if position == len(order):
-            break
-        queue = order[position].parents
-        position += 1
+    for root in roots:
+        if root not in seen:
+            seen.add(root)
+            (order if root.age >= since else outside).append(root)  # type: ignore[union-attr, arg-type]
+    for node in order:  # which grows meanwhile
+        for parent in node.parents:
+            if parent not in seen:
+                seen.add(parent)
+                (order if parent.age >= since else outside).append(parent)  # type: ignore[union-attr, arg-type]
     order.sort(key=by_age, reverse=True)
-    return Walk(order, outside)
+    return order, outside
 
 
 def leading_to(targets: Collection[Node], order: Iterable[Node]) -> set[Node | None]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from backends import DType, as_dtype
 from dlcore import ops
-from dlcore.core import Value, cast
+from dlcore.core import Binary, Primitive, Value, cast
 from dlcore.shaping import Axis
 
 Operand = Any  # a value, a Python number, or (on the CPU) a NumPy array or a list
+
+
+def _method(primitive: Primitive) -> Callable[[Any, Operand], Any]:
+    """``primitive`` as a method: a plain function, which Python calls faster than an object."""
+    assert isinstance(primitive, Binary)
+    return primitive.call
+
+
+def _reflected(primitive: Primitive) -> Callable[[Any, Operand], Any]:
+    """``primitive`` with its arguments exchanged, for a number or an array on the left."""
+    call = _method(primitive)
+    return lambda self, other: call(other, self)
 
 
 class Operators(Value):
@@ -20,35 +32,25 @@ class Operators(Value):
     __array_ufunc__ = None  # a NumPy array on the left defers to the reflected operators
     __hash__ = object.__hash__  # == is elementwise
 
-    def __add__(self, other: Operand) -> Self: return ops.add(self, other)
-    def __radd__(self, other: Operand) -> Self: return ops.add(other, self)
-    def __sub__(self, other: Operand) -> Self: return ops.subtract(self, other)
-    def __rsub__(self, other: Operand) -> Self: return ops.subtract(other, self)
-    def __mul__(self, other: Operand) -> Self: return ops.multiply(self, other)
-    def __rmul__(self, other: Operand) -> Self: return ops.multiply(other, self)
-    def __truediv__(self, other: Operand) -> Self: return ops.divide(self, other)
-    def __rtruediv__(self, other: Operand) -> Self: return ops.divide(other, self)
-    def __matmul__(self, other: Operand) -> Self: return ops.matmul(self, other)
-    def __rmatmul__(self, other: Operand) -> Self: return ops.matmul(other, self)
+    __add__, __radd__ = _method(ops.add), _reflected(ops.add)
+    __sub__, __rsub__ = _method(ops.subtract), _reflected(ops.subtract)
+    __mul__, __rmul__ = _method(ops.multiply), _reflected(ops.multiply)
+    __truediv__, __rtruediv__ = _method(ops.divide), _reflected(ops.divide)
+    __matmul__, __rmatmul__ = _method(ops.matmul), _reflected(ops.matmul)
+    __mod__, __rmod__ = _method(ops.remainder), _reflected(ops.remainder)
+    __and__, __rand__ = _method(ops.logical_and), _reflected(ops.logical_and)
+    __or__, __ror__ = _method(ops.logical_or), _reflected(ops.logical_or)
+    __xor__, __rxor__ = _method(ops.logical_xor), _reflected(ops.logical_xor)
+    __lt__, __le__ = _method(ops.less), _method(ops.less_equal)
+    __gt__, __ge__ = _method(ops.greater), _method(ops.greater_equal)
+    __eq__ = _method(ops.equal)  # type: ignore[assignment]  # elementwise, not a bool
+    __ne__ = _method(ops.not_equal)  # type: ignore[assignment]  # likewise
+
     def __pow__(self, other: Operand) -> Self: return ops.pow(self, other)
     def __rpow__(self, other: Operand) -> Self: return ops.pow(other, self)
-    def __mod__(self, other: Operand) -> Self: return ops.remainder(self, other)
-    def __rmod__(self, other: Operand) -> Self: return ops.remainder(other, self)
     def __neg__(self) -> Self: return ops.negative(self)
     def __pos__(self) -> Self: return self
     def __abs__(self) -> Self: return ops.abs(self)
-    def __eq__(self, other: Operand) -> Self: return ops.equal(self, other)  # type: ignore[override]  # elementwise
-    def __ne__(self, other: Operand) -> Self: return ops.not_equal(self, other)  # type: ignore[override]  # likewise
-    def __lt__(self, other: Operand) -> Self: return ops.less(self, other)
-    def __le__(self, other: Operand) -> Self: return ops.less_equal(self, other)
-    def __gt__(self, other: Operand) -> Self: return ops.greater(self, other)
-    def __ge__(self, other: Operand) -> Self: return ops.greater_equal(self, other)
-    def __and__(self, other: Operand) -> Self: return ops.logical_and(self, other)
-    def __rand__(self, other: Operand) -> Self: return ops.logical_and(other, self)
-    def __or__(self, other: Operand) -> Self: return ops.logical_or(self, other)
-    def __ror__(self, other: Operand) -> Self: return ops.logical_or(other, self)
-    def __xor__(self, other: Operand) -> Self: return ops.logical_xor(self, other)
-    def __rxor__(self, other: Operand) -> Self: return ops.logical_xor(other, self)
     def __invert__(self) -> Self: return ops.logical_not(self)
     def __getitem__(self, index: Any) -> Self: return ops.getitem(self, index)
 

@@ -1,4 +1,4 @@
-"""How an operation says with what it can be called, so that tests can call it.
+"""The parts of a declaration: above all how an operation can be called, so that tests can call it.
 
 A :class:`Sample` is written beside the operation it belongs to and leaves sizes open:
 ``sample("b m k, b k n")`` is a product of two stacks of matrices of any size.
@@ -6,7 +6,8 @@ A :class:`Sample` is written beside the operation it belongs to and leaves sizes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,6 +60,19 @@ def sample(shapes: str, domain: Domain | Sequence[Domain] = REAL, **params: Any)
     specs = tuple(spec.strip() for spec in shapes.split(","))
     domains = (domain,) * len(specs) if isinstance(domain, Domain) else tuple(domain)
     return Sample(specs, domains, params)
+
+
+class PerPosition:
+    """The rules of a primitive of any number of arguments, made when one is asked for."""
+
+    def __init__(self, rule: Callable[[int], Callable[..., Any]]) -> None:
+        self.rule = rule
+
+    def __getitem__(self, position: int) -> Callable[..., Any]:
+        return self.rule(position)
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        return map(self.rule, count())
 
 
 class Operation(NamedTuple):

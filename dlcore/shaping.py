@@ -34,6 +34,12 @@ def checked_broadcast(s: Shape, *, shape: Shape) -> Shape:
     return shape
 
 
+def repeated_axes(s: Shape, shape: Shape) -> tuple[int, ...]:
+    """The axes of ``s`` along which broadcasting has repeated ``shape``."""
+    extra = len(s) - len(shape)
+    return (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and s[i + extra] != 1))
+
+
 def normalized_axis(axis: int, ndim: int) -> int:
     """``axis`` counted from the front."""
     if not isinstance(axis, int) or not -ndim <= axis < ndim:
@@ -71,3 +77,50 @@ def reshaped(s: Shape, *, shape: Shape) -> Shape:
     if -1 in shape or size != rest:
         raise ValueError(f"cannot reshape {s}, {size} elements, to {shape}")
     return shape
+
+
+# --- indexing ------------------------------------------------------------------------------------
+
+ARRAY = "array"
+"""Stands in an index for an integer array that is passed beside it."""
+
+
+def indexed_shape(shape: Shape, *arrays: Shape, index: tuple[Any, ...]) -> Shape:
+    """The shape of ``x[index]``, by NumPy's rules.
+
+    Integer arrays, of the shapes ``arrays``, broadcast together, and so do ints beside them.  Their
+    joint axes stand where the first of them stood; in front if anything stood between them.
+
+        >>> indexed_shape((5, 6, 7), (2,), index=(slice(1, 3), "array", None))
+        (2, 2, 1, 7)
+    """
+    entries = index if Ellipsis in index else (*index, Ellipsis)
+    if entries.count(Ellipsis) > 1:
+        raise IndexError(f"an index may hold one Ellipsis, not {entries.count(Ellipsis)}")
+    free = len(shape) + 1 + entries.count(None) - len(entries)
+    if free < 0:
+        raise IndexError(f"{len(shape) - free} indices for shape {shape}, which has {len(shape)} axes")
+    sizes: list[int] = []
+    joint: list[int] = []  # positions of the entries that broadcast together
+    axis = first = 0
+    for position, entry in enumerate(entries):
+        if entry is None:
+            sizes.append(1)
+        elif entry is Ellipsis:
+            sizes += shape[axis:axis + free]
+            axis += free
+        elif isinstance(entry, slice):
+            sizes.append(len(range(*entry.indices(shape[axis]))))
+            axis += 1
+        else:
+            if entry != ARRAY and not -shape[axis] <= entry < shape[axis]:
+                raise IndexError(f"index {entry} is out of range for axis {axis} of size {shape[axis]}, "
+                                 f"in shape {shape}")
+            first = first if joint else len(sizes)
+            joint.append(position)
+            axis += 1
+    if ARRAY in index:
+        apart = joint[-1] - joint[0] >= len(joint)
+        place = 0 if apart else first
+        sizes[place:place] = broadcast_shapes(*arrays)
+    return tuple(sizes)

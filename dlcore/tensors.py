@@ -7,11 +7,10 @@ from typing import Any, ClassVar, final
 from weakref import ref
 
 import backends
-from backends import Backend, BackendError, DType, as_dtype, backend_of, host
+from backends import OWNERS, Backend, BackendError, DType, as_dtype, backend_of, host
 from dlcore import core
-from dlcore.core import Shape
 from dlcore.dispatch import apply_to_tensors, moved
-from dlcore.history import HistoryError, Node, recording, walk
+from dlcore.history import HistoryError, Node, Released, Shape, recording, walk
 from dlcore.operators import Operators
 
 
@@ -19,8 +18,9 @@ from dlcore.operators import Operators
 class Tensor(Operators):
     """An array, perhaps with a history; make one with :func:`tensor`.
 
-    ``array`` is the backend's own array, which nothing ever writes to; ``node`` the history, None
-    for a constant.  Both are for the engine; users read ``data`` and ``requires_grad``.
+    ``array`` is the backend's own array, which nothing ever writes to, or for 0-d results on the CPU
+    one of NumPy's scalars, with which it computes five times as fast; ``node`` is the history, None
+    for a constant.  Both are for the engine; users read ``data``, always an array, and ``requires_grad``.
     """
 
     __slots__ = ("__weakref__", "_grad", "_role", "array", "node")
@@ -39,17 +39,17 @@ class Tensor(Operators):
     @property
     def data(self) -> Any:
         """The array itself, in the backend's own type; assigning checks shape, dtype and backend."""
-        return self.array
+        a = self.array
+        return a if a.ndim else self._owner().asarray(a)
 
     @data.setter
     def data(self, new: Any) -> None:
-        array = new.array if type(new) is Tensor else new
-        owner = self._owner()
-        if not owner.owns(array):
-            raise BackendError(f"data: a {type(array).__name__} cannot replace an array of {owner.name}; "
-                               f"make it with dl.tensor(...) or move it with Tensor.to({owner.name!r})")
-        if tuple(array.shape) != self.shape or array.dtype != self.array.dtype:
-            raise ValueError(f"data: {owner.dtype_name(array)}{tuple(array.shape)} cannot replace "
+        array, old = new.array if type(new) is Tensor else new, self.array
+        if OWNERS.get(type(array)) is not self._owner() and not self._owner().owns(array):
+            raise BackendError(f"data: a {type(array).__name__} cannot replace an array of {self.backend}; "
+                               f"make it with dl.tensor(...) or move it with Tensor.to({self.backend!r})")
+        if array.shape != old.shape or (array.dtype is not old.dtype and array.dtype != old.dtype):
+            raise ValueError(f"data: {self._owner().dtype_name(array)}{tuple(array.shape)} cannot replace "
                              f"{self.dtype}{self.shape}; shape and dtype must stay")
         self.array = array
 
@@ -96,7 +96,7 @@ class Tensor(Operators):
         return getattr(self, "_role", None)
 
     def _owner(self) -> Backend:
-        return backend_of(self.array)
+        return OWNERS.get(type(self.array)) or backend_of(self.array)
 
     # --- out of the graph, off the device ------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Tensor(Operators):
 
     def numpy(self) -> Any:
         """The values as a NumPy array: a read-only view on the CPU, a copy from elsewhere."""
-        view = self._owner().to_host(self.array).view()
+        view = self._owner().to_host(self.data).view()
         view.flags.writeable = False
         return view
 
@@ -175,27 +175,28 @@ class Tensor(Operators):
             raise HistoryError("backward: this tensor has no history; nothing it was computed from requires "
                                "a gradient (dl.tensor(..., requires_grad=True)), or it ran under no_grad")
         keep = create_graph if retain_graph is None else retain_graph
-        caller = None if keep else sys._getframe(1)
-        g = self._cotangent(cotangent, create_graph)
-        with recording(create_graph):
-            found = core.pullback(walk((self.node,)).order, {self.node: g}, recorded=create_graph,
-                                  release=caller and (caller.f_code.co_filename, caller.f_lineno))
-            for node, gathered in found.items():
-                if (leaf := node.out()) is not None:
-                    gather(leaf, gathered if create_graph else Tensor(node.xp.asarray(gathered)))
+        release = None if keep else Released(sys._getframe(1))
+        order, g = walk((self.node,))[0], self._cotangent(cotangent)
+        if create_graph:
+            with recording(True):
+                gather(core.pullback(order, {self.node: g if type(g) is Tensor else Tensor(g)},
+                                     recorded=True, release=release))
+        else:
+            gather(core.pullback(order, {self.node: g.array if type(g) is Tensor else g},
+                                 recorded=False, release=release))
 
-    def _cotangent(self, given: Any, as_value: bool) -> Any:
-        """The cotangent to begin with: a value or a raw array of this tensor's shape and dtype."""
+    def _cotangent(self, given: Any) -> Any:
+        """The cotangent to begin with, a tensor or an array, of this tensor's shape and dtype."""
+        a = self.array
         if given is None:
-            if self.shape != ():
+            if a.shape != ():
                 raise ValueError(f"backward: shape {self.shape} is not a scalar; reduce it with .sum() or "
                                  ".mean(), or pass a cotangent of that shape")
-            g = Tensor(self._owner().ones_like(self.array))
-        else:
-            g = core.cast(given if type(given) is Tensor else tensor(given, self.dtype), self.dtype)
-            if g.shape != self.shape:
-                raise ValueError(f"backward: the cotangent has shape {g.shape}, the tensor {self.shape}")
-        return g if as_value else g.array
+            return self.node.xp.one(a.dtype)  # type: ignore[union-attr]  # there is a history
+        g = core.cast(given if type(given) is Tensor else tensor(given, self.dtype), self.dtype)
+        if g.shape != self.shape:
+            raise ValueError(f"backward: the cotangent has shape {g.shape}, the tensor {self.shape}")
+        return g
 
     # --- printing and copying ----------------------------------------------------------------------------
 
@@ -218,10 +219,12 @@ class Tensor(Operators):
         return rebuilt(*self.__reduce__()[1])
 
 
-def gather(leaf: Tensor, g: Tensor) -> None:
-    """Add ``g`` to the gradient of ``leaf``: a new tensor, for nothing is written in place."""
-    before = getattr(leaf, "_grad", None)
-    leaf._grad = g if before is None else before + g
+def gather(found: dict[Node, Any]) -> None:
+    """Add what a pass has found to the gradients of the leaves: new tensors, nothing is written to."""
+    for node, d in found.items():
+        if (leaf := node.out()) is not None:
+            g, before = d if type(d) is Tensor else Tensor(d), getattr(leaf, "_grad", None)
+            leaf._grad = g if before is None else before + g
 
 
 def leaf_of(x: Tensor) -> Node:

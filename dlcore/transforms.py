@@ -72,15 +72,15 @@ class Linearized:
             if o.node is not None:
                 g = g if recorded else bare(g)
                 flow[o.node] = flow[o.node] + g if o.node in flow else g
-        found = core.pullback(self.order, flow, self.targets, recorded=recorded)
+        found: dict[Any, Any] = core.pullback(self.order, flow, self.targets, recorded=recorded)
         return trees.rebuilt(tuple(self.args), [as_value(found.get(x.node), x) for x in self.inputs])
 
     def push(self, tangents: Tree) -> Tree:
         """The tangent of the result that belongs to those of the arguments."""
         given = self._like("tangent", tangents, tuple(self.args), self.inputs)
         recorded = is_recording() and (self.outside or any(t.node is not None for t in given))
-        flow = {x.node: t if recorded else bare(t) for x, t in zip(self.inputs, given, strict=True)}
-        reached = core.pushforward(self.order, flow, recorded=recorded)  # type: ignore[arg-type]
+        flow: dict[Any, Any] = {x.node: t if recorded else bare(t) for x, t in zip(self.inputs, given, strict=True)}
+        reached: dict[Any, Any] = core.pushforward(self.order, flow, recorded=recorded)
         return trees.rebuilt(self.result, [as_value(reached.get(o.node), o) for o in self.outputs])
 
     def _like(self, what: str, given: Tree, tree: Tree, values: Sequence[Any]) -> list[Any]:
@@ -109,7 +109,7 @@ def as_value(found: Any, like: Any) -> Any:
     """What a pass has found, as a value; zeros shaped like ``like`` where it found nothing."""
     if found is None:
         return ops.zeros_like(like.linked(None))
-    return found if isinstance(found, Value) else Tensor(home_of(like).asarray(found))
+    return found if isinstance(found, Value) else Tensor(found)
 
 
 # --- the transforms ------------------------------------------------------------------------------------
