@@ -7,7 +7,7 @@ slowly.  Adding a backend means writing one file with one subclass and registeri
 abstract has an implementation by the standard alone.
 
 Arrays go in as the library's own.  A function that falls through to the library may hand out what
-the library does (NumPy: scalars for 0-d results); every member written here returns arrays.
+the library does.  NumPy makes scalars of 0-d results: they count as arrays, wherever it is the owner.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ are, so changing the selection never moves existing data.
 
 from __future__ import annotations
 
-import inspect
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +30,6 @@ _loaded: dict[str, Backend] = {}
 _loading = RLock()
 _default: Backend | None = None
 _override: ContextVar[Backend | None] = ContextVar("dlcore_backend", default=None)
-_log = logging.getLogger("dlcore")
 
 
 # --- registering and loading -----------------------------------------------------
@@ -130,6 +127,8 @@ def _make(name: str, family: str, ordinal: int) -> Backend:
 
 def _takes_ordinal(name: str, factory: Factory) -> bool:
     """True, or an error if the factory does not take the number of a device."""
+    import inspect  # 4 ms, needed only for names with a number
+
     try:
         inspect.signature(factory).bind(0)
     except TypeError:
@@ -149,7 +148,9 @@ def _automatic() -> Backend:
     try:
         return load("cuda")
     except BackendError as error:
-        _log.info("backend 'auto' is 'cpu': %s", error)
+        import logging  # 3 ms, needed only here
+
+        logging.getLogger("dlcore").info("backend 'auto' is 'cpu': %s", error)
         return load("cpu")
 
 

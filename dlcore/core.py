@@ -22,7 +22,7 @@ from typing import Any
 from backends import OWNERS, DType, as_dtype
 from dlcore.history import (NO_PARAMS, SMALL, Node, Released, Shape, Spec, Value, announce, announced, described,
                             is_recording, leading_to)
-from dlcore.samples import OPERATIONS, REAL, Domain, PerPosition, Sample, operation, sample
+from dlcore.samples import OPERATIONS, REAL, Domain, PerPosition, Sample, array_arguments, operation, sample
 from dlcore.shaping import broadcast_shapes, checked_broadcast, repeated_axes
 
 __all__ = ["OPERATIONS", "Domain", "Sample", "Value", "broadcast_shapes", "operation", "sample"]  # from below
@@ -67,17 +67,13 @@ class Primitive:
         self.vjp, self.jvp = (PerPosition(r) if callable(r) else r for r in (vjp, jvp))
         self.result, self.promotes, self.outputs = result, promotes, outputs
         self.differentiable = bool(self.vjp)
-        code = forward.__code__
-        named = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount + (code.co_flags >> 2 & 1)]
-        names = ("out", *named[1:code.co_argcount], *named[code.co_argcount + code.co_kwonlyargcount:])
+        names = ("out", *array_arguments(forward))
         self.reads = names if reads is None else tuple(reads.split())
         self.reads_all = all(n in self.reads for n in names)
         self.reads_args = tuple(n in self.reads for n in names[1:])
         self.same_dtype = result in ("same", "float")
-        if samples:
-            if name in PRIMITIVES:
-                raise ValueError(f"primitive {name!r} is declared twice")
-            PRIMITIVES[name] = self
+        if samples and PRIMITIVES.setdefault(name, self) is not self:
+            raise ValueError(f"primitive {name!r} is declared twice")
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         return self.apply(args, params)
@@ -138,8 +134,8 @@ class Binary(Primitive):
     @functools.cached_property
     def call(self) -> Callable[[Any, Any], Any]:
         """The call as a plain function, which operators bind as a method: a frame less for each."""
-        forward, apply, kept = self.forward, self.apply, self.kept
-        same_dtype, reads_all, differentiable = self.same_dtype, self.reads_all, self.differentiable
+        forward, apply, same_dtype = self.forward, self.apply, self.same_dtype
+        reads_all, differentiable = self.reads_all, self.differentiable
 
         def hot(x: Any, y: Any) -> Any:
             if type(x) is Tensor:
@@ -156,6 +152,8 @@ class Binary(Primitive):
             elif type(y) is Tensor and (type(x) is float or type(x) is int):
                 a, p, b, q = x, None, y.array, y.node
                 dtype, owner = b.dtype, type(b)
+            elif type(x) in OWNERS and type(y) in OWNERS and (xp := announced()) is not None:
+                return forward(xp, x, y)
             else:
                 return apply((x, y), NO_PARAMS)
             try:
@@ -169,8 +167,8 @@ class Binary(Primitive):
                 return Tensor(out)
             if reads_all or out.size <= SMALL:
                 return Tensor(out, Node(self, (a, b), (p, q), NO_PARAMS, out, xp))
-            args, out_kept = kept((a, b), out)
-            return Tensor(out, Node(self, args, (p, q), NO_PARAMS, out_kept, xp))
+            args, kept = self.kept((a, b), out)
+            return Tensor(out, Node(self, args, (p, q), NO_PARAMS, kept, xp))
 
         return hot
 
@@ -259,12 +257,11 @@ sum_to_p = linear("sum_to", lambda xp, x, *, shape: xp.reshape(xp.sum(x, repeate
 broadcast_to_p = linear("broadcast_to", lambda xp, x, *, shape: xp.broadcast_to(x, shape), checked_broadcast,
                         lambda g, x, *, shape: sum_to(g, x.shape),
                         [sample("a 1", shape=lambda s: (2, s["a"], 3)), sample("", shape=(2, 2))])
-astype_p = linear("astype", lambda xp, x, *, dtype: xp.astype(x, dtype), lambda s, *, dtype: s,
-                  lambda g, x, *, dtype: cast_like(g, x), [sample("a b", dtype="float64")],
-                  result=lambda given, *, dtype: as_dtype(dtype))
-truncate_p = Unary("truncate", lambda xp, x, *, dtype: xp.astype(x, dtype), lambda s, *, dtype: s,
-                   samples=[sample("a b", dtype="int64"), sample("a", dtype="bool")],
-                   result=lambda given, *, dtype: as_dtype(dtype))  # to a dtype without derivatives
+_convert, _chosen = lambda xp, x, *, dtype: xp.astype(x, dtype), lambda given, *, dtype: as_dtype(dtype)
+astype_p = linear("astype", _convert, lambda s, *, dtype: s, lambda g, x, *, dtype: cast_like(g, x),
+                  [sample("a b", dtype="float64")], result=_chosen)
+truncate_p = Unary("truncate", _convert, lambda s, *, dtype: s, result=_chosen,  # to what has no derivatives
+                   samples=[sample("a b", dtype="int64"), sample("a", dtype="bool")])
 select = Primitive("select", lambda xp, x, *, index: x[index], None)  # one of a node's several outputs
 pack = Primitive("pack", lambda xp, *xs: xs, None, vjp=lambda i: lambda g, out, *xs: g[i])  # its adjoint
 
@@ -301,6 +298,7 @@ def cast_like(x: V, like: V) -> V:
 
 
 # --- derivatives -------------------------------------------------------------------------------
+
 
 def lifted(a: Any, node: Node | None) -> Any:
     """The value whose array ``a`` a node kept; descriptions and Python numbers stay what they are."""

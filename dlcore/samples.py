@@ -62,6 +62,18 @@ def sample(shapes: str, domain: Domain | Sequence[Domain] = REAL, **params: Any)
     return Sample(specs, domains, params)
 
 
+def array_arguments(forward: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the arrays that ``forward(xp, x, y, *others, option)`` computes with.
+
+        >>> array_arguments(lambda xp, x, *others, axis: x)
+        ('x', 'others')
+    """
+    code = forward.__code__
+    keywords = code.co_argcount + code.co_kwonlyargcount  # a starred name comes after them
+    starred = code.co_varnames[keywords:keywords + 1] if code.co_flags & 0x04 else ()
+    return (*code.co_varnames[1:code.co_argcount], *starred)
+
+
 class PerPosition:
     """The rules of a primitive of any number of arguments, made when one is asked for."""
 

@@ -34,10 +34,12 @@ def checked_broadcast(s: Shape, *, shape: Shape) -> Shape:
     return shape
 
 
-def repeated_axes(s: Shape, shape: Shape) -> tuple[int, ...]:
-    """The axes of ``s`` along which broadcasting has repeated ``shape``."""
+def repeated_axes(s: Shape, shape: Shape) -> int | tuple[int, ...]:
+    """The axis or axes of ``s`` along which broadcasting has repeated ``shape``."""
     extra = len(s) - len(shape)
-    return (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and s[i + extra] != 1))
+    if extra == 1 and s[1:] == shape:
+        return 0  # a bias beside a batch
+    return (*range(extra), *[i + extra for i, n in enumerate(shape) if n == 1 and s[i + extra] != 1])
 
 
 def normalized_axis(axis: int, ndim: int) -> int:

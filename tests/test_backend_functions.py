@@ -40,7 +40,7 @@ pytestmark = on_every_backend
 
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "any", "all", "mean"])
 @given(data=st.data())
-def test_reductions_are_those_of_numpy_and_give_arrays(backend, name, data):
+def test_reductions_are_those_of_numpy(backend, name, data):
     x = data.draw(host_arrays(FULL_SHAPES))
     axis = data.draw(axes(x.ndim))
     keepdims = data.draw(st.booleans())

@@ -24,18 +24,18 @@ def _matmul_shape(s: Shape, t: Shape) -> Shape:
 
 def _left(g: V, x: V, y: V) -> V:
     """g yᵀ, where 1-d operands count as a row on the left and as a column on the right."""
-    if len(y.shape) == 1:  # (..., m, k) @ (k,) -> (..., m)
+    if y.ndim == 1:  # (..., m, k) @ (k,) -> (..., m)
         return expand_dims(g, -1) * y
-    if len(x.shape) == 1:  # (k,) @ (..., k, n) -> (..., n)
+    if x.ndim == 1:  # (k,) @ (..., k, n) -> (..., n)
         return sum_to(squeeze(matmul(y, expand_dims(g, -1)), -1), x.shape)
     return sum_to(matmul(g, matrix_transpose(y)), x.shape)
 
 
 def _right(g: V, x: V, y: V) -> V:
     """xᵀ g, likewise."""
-    if len(x.shape) == 1:  # (k,) @ (..., k, n) -> (..., n), or a number where y is 1-d too
-        return expand_dims(x, -1) * expand_dims(g, -2) if len(y.shape) > 1 else x * g
-    if len(y.shape) == 1:  # (..., m, k) @ (k,) -> (..., m)
+    if x.ndim == 1:  # (k,) @ (..., k, n) -> (..., n), or a number where y is 1-d too
+        return expand_dims(x, -1) * expand_dims(g, -2) if y.ndim > 1 else x * g
+    if y.ndim == 1:  # (..., m, k) @ (k,) -> (..., m)
         return sum_to(squeeze(matmul(expand_dims(g, -2), x), -2), y.shape)
     return sum_to(matmul(matrix_transpose(x), g), y.shape)
 

@@ -118,11 +118,16 @@ def moveaxis(x: V, source: int | Sequence[int], destination: int | Sequence[int]
     return permute_dims(x, axes)
 
 
-def matrix_transpose(x: V) -> V:
-    """``x`` with its last two axes exchanged: a stack of transposed matrices."""
-    if len(x.shape) < 2:
-        raise ValueError(f"matrix_transpose: needs at least two axes, got shape {x.shape}")
-    return swapaxes(x, -1, -2)
+def _matrix_transposed(s: Shape) -> Shape:
+    if len(s) < 2:
+        raise ValueError(f"needs at least two axes, got shape {s}")
+    return (*s[:-2], s[-1], s[-2])
+
+
+matrix_transpose: Primitive = linear(  # on its own, not permute_dims: every matmul's gradient takes two
+    "matrix_transpose", lambda xp, x: x.mT, _matrix_transposed, lambda g, x: matrix_transpose(g),
+    samples=[sample("a b"), sample("a b c")],
+)
 
 
 def flip(x: V, axis: Axis = None) -> V:
