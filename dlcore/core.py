@@ -112,7 +112,7 @@ class Unary(Primitive):
         a, node = x.array, x.node
         try:
             xp = OWNERS[type(a)]
-            out = self.forward(xp, a, **params)
+            out = self.forward(xp, a, **params) if params else self.forward(xp, a)
         except Exception:
             return self.apply((x,), params)  # does it again with care, and explains what fails
         if self.same_dtype and out.dtype is not a.dtype:
@@ -232,11 +232,11 @@ def _pulled(rule: Rule, i: int, binary: bool) -> Rule:
 
     def left(g: V, out: V, x: V, y: V) -> V:
         d = g if rule is same else rule(g, out, x, y)
-        return d if d.shape == x.shape else sum_to_p(d, shape=x.shape)
+        return d if d.shape == x.shape else sum_to(d, x.shape)
 
     def right(g: V, out: V, x: V, y: V) -> V:
         d = g if rule is same else rule(g, out, x, y)
-        return d if d.shape == y.shape else sum_to_p(d, shape=y.shape)
+        return d if d.shape == y.shape else sum_to(d, y.shape)
 
     return (left, right)[i] if binary else general
 
@@ -268,16 +268,18 @@ pack = Primitive("pack", lambda xp, *xs: xs, None, vjp=lambda i: lambda g, out, 
 
 def sum_to(x: V, shape: Shape) -> V:
     """Undo broadcasting: ``x`` summed over the axes along which ``shape`` was repeated."""
-    return x if x.shape == shape else sum_to_p(x, shape=shape)
+    if x.shape == shape:
+        return x
+    raw = announced() if type(x) in OWNERS else None  # what the call would do, sooner
+    return sum_to_p(x, shape=shape) if raw is None else sum_to_p.forward(raw, x, shape=shape)
 
 
 def broadcast_to(x: V, shape: Shape) -> V:
     """``x`` repeated along new and size-1 axes until it has ``shape``."""
     if x.shape == shape:
         return x
-    if type(x) in OWNERS and (xp := announced()) is not None:
-        return xp.broadcast_to(x, shape)  # what the call below would do: every sum's gradient comes by here
-    return broadcast_to_p(x, shape=shape)
+    raw = announced() if type(x) in OWNERS else None
+    return broadcast_to_p(x, shape=shape) if raw is None else raw.broadcast_to(x, shape)
 
 
 def dtype_of(x: V) -> DType:
@@ -351,10 +353,10 @@ def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Nod
                 params = node.params
                 for parent, rule in zip(node.parents, primitive.vjp):
                     if parent is not None and (useful is None or parent in useful):
-                        if params or len(args) != 2:
-                            d = rule(g, out, *args, **params)
-                        else:  # unpacking costs as much as the arithmetic of ten elements
+                        if len(args) == 2 and not params:  # unpacking costs as much as ten elements do
                             d = rule(g, out, args[0], args[1])
+                        else:
+                            d = rule(g, out, *args, **params) if params else rule(g, out, *args)
                         if parent not in flow:
                             flow[parent] = d
                         elif d is not None:  # a call of several arguments may leave some out

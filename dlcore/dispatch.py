@@ -12,15 +12,16 @@ from typing import Any
 from backends import Backend, BackendError, DType, as_dtype, backend_of, get_backend, host, promote
 from backends.dtypes import default_of_kind
 from dlcore import core
-from dlcore.core import Primitive, Value, cast, dtype_of
+from dlcore.core import Primitive, cast, dtype_of
 from dlcore.history import Node, Shape, described, is_recording
 
-WEAK = (int, float, bool, complex, type(None))  # Python scalars adopt the dtype of what they meet
+WEAK = (int, float, bool, complex)  # Python scalars adopt the dtype of what they meet
 
 
 def apply_to_tensors(primitive: Primitive, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
     """Compute ``primitive`` on the one backend that owns ``args``, and record it if asked to."""
-    values = promoted(primitive, [a if type(a) in WEAK else constant(primitive, a) for a in args])
+    home = next(a for a in args if type(a) is core.Tensor)
+    values = promoted(primitive, [a if type(a) in WEAK else constant(primitive, a, home) for a in args])
     arrays = [v if type(v) in WEAK else v.array for v in values]
     parents = [None if type(v) in WEAK else v.node for v in values]
     try:
@@ -31,10 +32,15 @@ def apply_to_tensors(primitive: Primitive, args: tuple[Any, ...], params: Mappin
         raise explained(primitive, values, params, error) from error
     if primitive.outputs is not None:
         out = tuple(out)
-    elif primitive.same_dtype and out.dtype is not getattr(arrays[(primitive.promotes or (0,))[0]], "dtype", None):
+    elif primitive.same_dtype and out.dtype is not getattr(arrays[_leading(primitive)], "dtype", None):
         out = xp.astype(xp.asarray(out), common_dtype(primitive, operands_of(primitive, values)))
     live = primitive.differentiable and any(p is not None for p in parents) and is_recording()
     return result(primitive, arrays, parents, params, out, xp) if live else unrecorded(primitive, out)
+
+
+def _leading(primitive: Primitive) -> int:
+    """Which argument it is that the result, if of the same dtype, has the dtype of."""
+    return (primitive.promotes or (0,))[0]
 
 
 def unrecorded(primitive: Primitive, out: Any) -> Any:
@@ -54,13 +60,19 @@ def result(primitive: Primitive, arrays: Sequence[Any], parents: Sequence[Node |
     return primitive.outputs(core.Tensor(o, core.selected(node, i)) for i, o in enumerate(out))
 
 
-def constant(primitive: Primitive, a: Any) -> Any:
-    """``a`` as a tensor; a NumPy array or a list beside a tensor is a constant on the CPU."""
+def constant(primitive: Primitive, a: Any, beside: Any) -> Any:
+    """``a`` as a tensor where the value ``beside`` is: a NumPy scalar, and on the CPU an array or a list."""
     if type(a) is core.Tensor:
         return a
-    if host.is_array(a) or host.is_scalar(a) or isinstance(a, list | tuple):
-        return core.Tensor(get_backend("cpu").from_host(host.array(a)))
-    raise TypeError(f"{primitive.name}: cannot compute with {type(a).__name__}; make it a tensor with dl.tensor(...)")
+    home = backend_of(beside.array) if type(beside) is core.Tensor else beside.xp  # a Symbol says so
+    if host.is_array(a) or isinstance(a, list | tuple):
+        if home is not get_backend("cpu"):
+            raise BackendError(f"{primitive.name}: a {type(a).__name__} on cpu beside a tensor on "
+                               f"{home.name}; make it a tensor there with dl.tensor(...)")
+    elif not host.is_scalar(a):
+        raise TypeError(f"{primitive.name}: cannot compute with {type(a).__name__}; "
+                        "make it a tensor with dl.tensor(...)")
+    return core.Tensor(home.from_host(host.array(a)))
 
 
 def common_dtype(primitive: Primitive, operands: Sequence[Any]) -> DType:
@@ -71,8 +83,7 @@ def common_dtype(primitive: Primitive, operands: Sequence[Any]) -> DType:
     """
     strong = {dtype_of(v) for v in operands if type(v) not in WEAK}
     kinds = {"bool": 0, "int": 1, "float": 2, "complex": 3}
-    weak = max((type(v).__name__ for v in operands if type(v) in WEAK and v is not None),
-               key=lambda k: kinds[k], default="bool")
+    weak = max((type(v).__name__ for v in operands if type(v) in WEAK), key=kinds.__getitem__, default="bool")
     dtype = promote(*strong) if strong else as_dtype("bool")
     if kinds[weak] > kinds[dtype.kind]:
         wide = weak == "complex" and dtype == "float64"
@@ -84,12 +95,23 @@ def common_dtype(primitive: Primitive, operands: Sequence[Any]) -> DType:
 
 def operands_of(primitive: Primitive, values: Sequence[Any]) -> list[Any]:
     """Those of ``values`` that must agree in dtype."""
-    return list(values) if primitive.promotes is None else [values[i] for i in primitive.promotes if i < len(values)]
+    if primitive.promotes is None:
+        return list(values)
+    return [values[i] for i in primitive.promotes if i < len(values)]
+
+
+def _alike(operands: Sequence[Any]) -> bool:
+    """Whether all are tensors with one and the same dtype object: the common case, told quickly."""
+    dtype = operands[0].array.dtype if operands and type(operands[0]) is core.Tensor else None
+    return dtype is not None and all(type(v) is core.Tensor and v.array.dtype is dtype for v in operands)
 
 
 def promoted(primitive: Primitive, values: list[Any]) -> list[Any]:
     """``values`` with those that must agree in dtype converted, before the library's own promotion."""
-    dtype = common_dtype(primitive, operands_of(primitive, values))
+    operands = operands_of(primitive, values)
+    if primitive.result != "float" and _alike(operands):
+        return values
+    dtype = common_dtype(primitive, operands)
     for i in range(len(values)) if primitive.promotes is None else primitive.promotes:
         if i < len(values) and type(values[i]) is bool:
             values[i] = values[i] if dtype == "bool" else int(values[i])
@@ -103,12 +125,12 @@ def promoted(primitive: Primitive, values: list[Any]) -> list[Any]:
 
 def moved(x: Any, to: Backend) -> Any:
     """``x``, a tensor or inside a raw pass an array, on the backend ``to``; recorded like any operation."""
-    array = x.array if isinstance(x, Value) else x
+    array = x.array if type(x) is core.Tensor else x
     home = backend_of(array)
     if home is to:
         return x
     there = to.from_host(home.to_host(array))
-    if not isinstance(x, Value):
+    if array is x:
         return there
     live = x.node is not None and is_recording()
     params = {"home": home, "to": to}
@@ -129,7 +151,8 @@ def shape_of(a: Any) -> Shape:
     return tuple(getattr(a, "shape", ()))
 
 
-def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, Any], error: Exception) -> Exception:
+def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, Any],
+              error: Exception) -> Exception:
     """``error`` of the array library, retold in terms of the operation the user called."""
     if isinstance(error, BackendError | MemoryError):
         return type(error)(f"{primitive.name}: {error}")
@@ -138,7 +161,7 @@ def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, An
             primitive.shape(*map(shape_of, args), **params)
         except (ValueError, IndexError, TypeError) as reason:
             return type(reason)(f"{primitive.name}: {reason}")
-    given = ", ".join(f"{a.dtype}{a.shape}" if isinstance(a, Value) else repr(a) for a in args)
+    given = ", ".join(f"{a.dtype}{a.shape}" if type(a) is core.Tensor else repr(a) for a in args)
     named = ", ".join(f"{k}={v!r}" for k, v in params.items())
     kind = next((k for k in (IndexError, TypeError, ValueError) if isinstance(error, k)), RuntimeError)
     return kind(f"{primitive.name}({', '.join(filter(None, (given, named)))}): {error}")

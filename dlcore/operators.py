@@ -1,9 +1,11 @@
 """The arithmetic and the few methods that every kind of value has, spelled with :mod:`dlcore.ops`."""
 
+# ruff: noqa: D102  a method does what the function of its name does, and that has the words
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from backends import DType, as_dtype
 from dlcore import ops
@@ -25,6 +27,20 @@ def _reflected(primitive: Primitive) -> Callable[[Any, Operand], Any]:
     return lambda self, other: call(other, self)
 
 
+def _augmented(primitive: Primitive, symbol: str) -> Callable[[Any, Operand], Any]:
+    """``primitive`` as an augmented assignment, which would cut the tie between a leaf and its gradient."""
+    call = _method(primitive)
+
+    def assigned(self: Any, other: Operand) -> Any:
+        node = self.node
+        if node is not None and node.primitive is None and node.out() is self:
+            raise TypeError(f"x {symbol}= v would leave a new tensor in place of one that gathers gradients; "
+                            f"use an optimizer or x.data = ... to change it, or write y = x {symbol} v")
+        return call(self, other)
+
+    return assigned
+
+
 class Operators(Value):
     """What tensors and symbols have in common: operators, and a method where a NumPy array has one."""
 
@@ -41,10 +57,13 @@ class Operators(Value):
     __and__, __rand__ = _method(ops.logical_and), _reflected(ops.logical_and)
     __or__, __ror__ = _method(ops.logical_or), _reflected(ops.logical_or)
     __xor__, __rxor__ = _method(ops.logical_xor), _reflected(ops.logical_xor)
+    __iadd__, __isub__ = _augmented(ops.add, "+"), _augmented(ops.subtract, "-")
+    __imul__, __itruediv__ = _augmented(ops.multiply, "*"), _augmented(ops.divide, "/")
+    __imatmul__, __imod__ = _augmented(ops.matmul, "@"), _augmented(ops.remainder, "%")
     __lt__, __le__ = _method(ops.less), _method(ops.less_equal)
     __gt__, __ge__ = _method(ops.greater), _method(ops.greater_equal)
-    __eq__ = _method(ops.equal)  # type: ignore[assignment]  # elementwise, not a bool
-    __ne__ = _method(ops.not_equal)  # type: ignore[assignment]  # likewise
+    __eq__ = _method(ops.equal)  # elementwise, not a bool
+    __ne__ = _method(ops.not_equal)  # likewise
 
     def __pow__(self, other: Operand) -> Self: return ops.pow(self, other)
     def __rpow__(self, other: Operand) -> Self: return ops.pow(other, self)
@@ -53,6 +72,18 @@ class Operators(Value):
     def __abs__(self) -> Self: return ops.abs(self)
     def __invert__(self) -> Self: return ops.logical_not(self)
     def __getitem__(self, index: Any) -> Self: return ops.getitem(self, index)
+
+    @property
+    def at(self) -> Any:
+        """This array, to be changed in a place: ``x.at[i].set(v)`` and ``x.at[i].add(v)`` give new ones."""
+        return ops.at(self)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError("x[i] = v would change an array that the history may still read; "
+                        "write x = x.at[i].set(v), or x.at[i].add(v)")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise TypeError("a dlcore tensor does not turn into a NumPy array by itself; call .numpy()")
 
     def __len__(self) -> int:
         if not self.shape:
@@ -102,8 +133,12 @@ class Operators(Value):
     def std(self, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Self:
         return ops.std(self, axis, correction, keepdims)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Self: return ops.argmax(self, axis, keepdims)
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Self: return ops.argmin(self, axis, keepdims)
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Self:
+        return ops.argmax(self, axis, keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Self:
+        return ops.argmin(self, axis, keepdims)
+
     def cumsum(self, axis: int | None = None) -> Self: return ops.cumsum(self, axis)
     def squeeze(self, axis: Axis = None) -> Self: return ops.squeeze(self, axis)
     def clip(self, min: Operand = None, max: Operand = None) -> Self: return ops.clip(self, min, max)
@@ -112,7 +147,8 @@ class Operators(Value):
 
     def reshape(self, *shape: int | Sequence[int]) -> Self:
         """The same elements in another shape, given as numbers or as one tuple."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[arg-type]  # ints by now
+        sizes: Any = shape[0] if len(shape) == 1 else shape
+        return ops.reshape(self, sizes)
 
     def transpose(self, *axes: int | Sequence[int]) -> Self:
         """The axes in the order given, or reversed if none is."""

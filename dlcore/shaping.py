@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 from typing import Any
 
 Shape = tuple[int, ...]
 Axis = int | Sequence[int] | None
+
+
+def checked_sizes(name: str, shape: Any) -> Shape:
+    """``shape``, a number or several, as a tuple of sizes.
+
+    Raises:
+        ValueError: a size is negative, or no whole number.
+    """
+    try:
+        sizes = tuple(map(index, shape)) if isinstance(shape, Iterable) else (index(shape),)
+    except TypeError:
+        sizes = (-1,)
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"{name}: a shape holds whole numbers that are not negative, got {shape!r}")
+    return sizes
 
 
 def broadcast_shapes(*shapes: Shape, **params: Any) -> Shape:

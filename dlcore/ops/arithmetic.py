@@ -6,15 +6,18 @@ and :func:`safe_divide`: a zero cotangent then gives a zero gradient, where IEEE
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from dlcore.core import Array, Primitive, V, dtype_of, elementwise
+from backends import get_default_dtype
+from dlcore.core import Array, Primitive, V, cast, dtype_of, elementwise, same
 from dlcore.samples import DISTINCT, NONZERO, POSITIVE, Domain, sample
 
 NUMBER = (int, float)
 CLEAR = Domain(avoid=(-2.0, -1.0, 0.0, 1.0, 2.0))  # away from where rounding functions jump
+BETWEEN_HALVES = Domain(avoid=(-1.5, -0.5, 0.5, 1.5))
 
-# --- comparison and logic: no derivative, a boolean result -------------------------------------------
+# --- comparison and logic: no derivative, a boolean result ----------------------------------------
 
 
 def _comparison(name: str, forward: Any) -> Primitive:
@@ -37,7 +40,7 @@ isfinite = elementwise("isfinite", lambda xp, x: xp.isfinite(x), result="bool")
 isinf = elementwise("isinf", lambda xp, x: xp.isinf(x), result="bool")
 isnan = elementwise("isnan", lambda xp, x: xp.isnan(x), result="bool")
 
-# --- constants shaped like a value, and selection ----------------------------------------------------
+# --- constants shaped like a value, and selection -------------------------------------------------
 
 
 def no_slope(d: V, out: V, *args: V, **params: Any) -> V:
@@ -48,28 +51,45 @@ def no_slope(d: V, out: V, *args: V, **params: Any) -> V:
 zeros_like: Primitive = elementwise("zeros_like", lambda xp, x: xp.zeros_like(x), no_slope, reads="")
 ones_like = elementwise("ones_like", lambda xp, x: xp.ones_like(x), no_slope, reads="")
 
+
+def _where(xp: Any, c: Array, x: Array, y: Array) -> Array:
+    if type(x) in NUMBER and type(y) in NUMBER:  # the standard wants an array among them
+        x = xp.asarray(x, float if float in (type(x), type(y)) else int)
+    return xp.where(c, x, y)
+
+
 where: Primitive = elementwise(
-    "where", lambda xp, c, x, y: xp.where(c, x, y),
+    "where", _where,
     None,
     lambda d, out, c, x, y: where(c, d, 0.0),
     lambda d, out, c, x, y: where(c, 0.0, d),
     samples=[sample("? a b, a b, a b"), sample("? a 1, b, ")], reads="c", promotes=(1, 2),
 )
 
-# --- products that a zero annihilates ----------------------------------------------------------------
+# --- products that a zero annihilates -------------------------------------------------------------
+
+
+def _beside(xp: Any, x: Array, like: Array) -> Array:
+    """``x``, as an array if it is a number."""
+    return xp.asarray(x, like.dtype) if type(x) in NUMBER else x
+
+
+def _unless_zero(x: V, d: V) -> V:
+    """``x``, but 0 wherever ``d`` is 0, even if ``x`` is nan there."""
+    return x if type(d) in NUMBER else where(equal(d, 0.0), 0.0, x)
 
 
 safe_multiply: Primitive = elementwise(
-    "safe_multiply", lambda xp, d, r: xp.zero_safe_multiply(d, r),
+    "safe_multiply", lambda xp, d, r: xp.zero_safe_multiply(_beside(xp, d, r), r),
     lambda g, out, d, r: safe_multiply(g, r),
-    lambda g, out, d, r: safe_multiply(g, d),
+    lambda g, out, d, r: _unless_zero(safe_multiply(g, d), d),
     reads="d r",
 )
 safe_divide_p: Primitive = elementwise(
-    "safe_divide", lambda xp, d, r: xp.zero_safe_divide(d, r),
+    "safe_divide", lambda xp, d, r: xp.zero_safe_divide(_beside(xp, d, r), r),
     lambda g, out, d, r: safe_divide(g, r),
     lambda g, out, d, r: -safe_divide(safe_multiply(g, out), r),
-    domain=NONZERO, reads="out r",
+    domain=NONZERO, result="float", reads="out r",
 )
 
 
@@ -78,19 +98,13 @@ def safe_divide(d: V, r: V) -> V:
     return d / r if type(r) in NUMBER and r != 0 else safe_divide_p(d, r)
 
 
-# --- arithmetic ----------------------------------------------------------------------------------------
+# --- arithmetic -----------------------------------------------------------------------------------
 
 add = elementwise(
-    "add", lambda xp, x, y: x + y,
-    lambda d, out, x, y: d,
-    lambda d, out, x, y: d,
-    reads="",
+    "add", lambda xp, x, y: x + y, same, same, reads="",
 )
 subtract = elementwise(
-    "subtract", lambda xp, x, y: x - y,
-    lambda d, out, x, y: d,
-    lambda d, out, x, y: -d,
-    reads="",
+    "subtract", lambda xp, x, y: x - y, same, lambda d, out, x, y: -d, reads="",
 )
 multiply = elementwise(
     "multiply", lambda xp, x, y: x * y,
@@ -114,8 +128,10 @@ divide: Primitive = elementwise(
     domain=NONZERO, result="float", reads="out y",
 )
 negative = elementwise("negative", lambda xp, x: -x, lambda d, out, x: -d, reads="")
-absolute: Primitive = elementwise("abs", lambda xp, x: xp.abs(x), lambda d, out, x: d * sign(x), domain=NONZERO)
-sign = elementwise("sign", lambda xp, x: xp.sign(x), no_slope, domain=NONZERO, reads="")
+absolute: Primitive = elementwise(
+    "abs", lambda xp, x: xp.abs(x), lambda d, out, x: d * sign(x), domain=NONZERO
+)
+sign: Primitive = elementwise("sign", lambda xp, x: xp.sign(x), no_slope, domain=NONZERO, reads="")
 square = elementwise("square", lambda xp, x: x * x, lambda d, out, x: d * (x + x), reads="x")
 
 
@@ -138,29 +154,44 @@ def share(x: V, y: V, out: V) -> V:
 maximum = _extremum("maximum", lambda xp, x, y: xp.maximum(x, y))
 minimum = _extremum("minimum", lambda xp, x, y: xp.minimum(x, y))
 
-# --- rounding, remainders and bounds ---------------------------------------------------------------------
+# --- rounding, remainders and bounds --------------------------------------------------------------
 
 
-def _flat(name: str, forward: Any) -> Primitive:
-    return elementwise(name, forward, no_slope, domain=CLEAR, reads="")
+def _flat(name: str, forward: Any, domain: Domain = CLEAR) -> Primitive:
+    return elementwise(name, forward, no_slope, domain=domain, reads="")
 
 
 floor = _flat("floor", lambda xp, x: xp.floor(x))
 ceil = _flat("ceil", lambda xp, x: xp.ceil(x))
 trunc = _flat("trunc", lambda xp, x: xp.trunc(x))
-round = _flat("round", lambda xp, x: xp.round(x))  # halves to even
+round = _flat("round", lambda xp, x: xp.round(x), BETWEEN_HALVES)  # halves to even
 
 remainder: Primitive = elementwise(
-    "remainder", lambda xp, x, y: xp.remainder(x, y),
+    "remainder",
+    lambda xp, x, y: xp.remainder(x, y),
     lambda d, out, x, y: d,
     lambda d, out, x, y: -d * floor(x / y),
-    samples=[sample("a b, a b", (Domain(0.2, 0.9), Domain(1.0, 1.9))), sample("a, ", (Domain(2.1, 2.9), Domain(1.0, 1.02)))],
+    samples=[
+        sample("a b, a b", (Domain(0.2, 0.9), Domain(1.0, 1.9))),
+        sample("a, ", (Domain(2.1, 2.9), Domain(1.0, 1.02))),
+    ],
 )
 clip_p: Primitive = elementwise(
-    "clip", lambda xp, x, *, min, max: xp.clip(x, min, max),
+    "clip",
+    lambda xp, x, *, min, max: xp.clip(x, min, max),
     lambda d, out, x, *, min, max: where(equal(x, out), d, 0.0),  # passes at the bounds
-    samples=[sample("a b", Domain(avoid=(-0.5, 1.0)), min=-0.5, max=1.0), sample("a", NONZERO, min=0.0, max=None)],
+    samples=[
+        sample("a b", Domain(avoid=(-0.5, 1.0)), min=-0.5, max=1.0),
+        sample("a", NONZERO, min=0.0, max=None),
+    ],
 )
+
+
+def float_beside(x: V, *numbers: float | None) -> V:
+    """``x``, of the default float dtype if it holds integers and one of ``numbers`` is a float."""
+    if float in map(type, numbers) and dtype_of(x).kind in ("bool", "int"):
+        return cast(x, get_default_dtype())
+    return x
 
 
 def clip(x: V, min: V | None = None, max: V | None = None) -> V:
@@ -173,12 +204,12 @@ def clip(x: V, min: V | None = None, max: V | None = None) -> V:
         tensor([-1. ,  0.5,  1. ], float32)
     """
     if all(b is None or type(b) in NUMBER for b in (min, max)):
-        return clip_p(x, min=min, max=max)
+        return clip_p(float_beside(x, min, max), min=min, max=max)
     x = x if min is None else where(less(x, min), min, x)
     return x if max is None else where(greater(x, max), max, x)
 
 
-# --- powers --------------------------------------------------------------------------------------------
+# --- powers ---------------------------------------------------------------------------------------
 
 
 def _quiet_pow(xp: Any, x: Array, y: Array) -> Array:
@@ -192,16 +223,42 @@ def _power(xp: Any, x: Array, *, exponent: float) -> Array:
 
 
 power_p: Primitive = elementwise(
-    "power", _power,
-    lambda d, out, x, *, exponent: (zeros_like(d) if exponent == 0 else
-                                    safe_multiply(d, pow(x, exponent - 1) * exponent)),
-    samples=[sample("a b", POSITIVE, exponent=2.5), sample("a", NONZERO, exponent=3), sample("a", NONZERO, exponent=-1)],
+    "power",
+    _power,
+    lambda d, out, x, *, exponent: (
+        zeros_like(d) if exponent == 0 else safe_multiply(d, pow(x, exponent - 1) * exponent)
+    ),
+    samples=[
+        sample("a b", POSITIVE, exponent=2.5),
+        sample("a", NONZERO, exponent=3),
+        sample("a", NONZERO, exponent=-1),
+    ],
     reads="x",
 )
+
+
+def _log_or_zero(xp: Any, x: Array) -> Array:
+    with xp.quiet():
+        return xp.log(xp.where(x == 0, xp.ones_like(x), x))
+
+
+log_or_zero_p: Primitive = elementwise(
+    "log_or_zero", _log_or_zero, lambda d, out, x: safe_divide(where(equal(x, 0.0), 0.0, d), x),
+    domain=POSITIVE, result="float", reads="x",
+)
+
+
+def log_or_zero(x: V) -> V:
+    """The logarithm of a base: 0 where that is 0, so that 0 to any power stays there."""
+    if type(x) in NUMBER:
+        return math.nan if x < 0 else math.log(x) if x else 0.0
+    return log_or_zero_p(x)
+
+
 pow_p: Primitive = elementwise(
     "pow", _quiet_pow,
-    lambda d, out, x, y: safe_multiply(d, where(equal(y, 0.0), 0.0, y * pow(x, y - 1.0))),
-    lambda d, out, x, y: safe_multiply(d, where(equal(x, 0.0), 0.0, out * safe_log(x))),
+    lambda d, out, x, y: safe_multiply(d, safe_multiply(y, pow_p(x, y - 1.0))),
+    lambda d, out, x, y: safe_multiply(d, safe_multiply(out, log_or_zero(x))),
     domain=POSITIVE,
 )
 
@@ -214,5 +271,6 @@ def pow(x: V, y: V) -> V:
         tensor([1., 4., 9.], float32)
     """
     if type(y) in NUMBER:
+        x = float_beside(x, y)
         return square(x) if y == 2 else power_p(x, exponent=y)
     return pow_p(x, y)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dlcore.core import Array, Primitive, V, bilinear, sum_to
+from dlcore.core import Primitive, V, bilinear, sum_to
 from dlcore.ops.shapes import expand_dims, matrix_transpose, squeeze
 from dlcore.samples import sample
 from dlcore.shaping import Shape, broadcast_shapes
@@ -23,7 +21,7 @@ def _matmul_shape(s: Shape, t: Shape) -> Shape:
 
 
 def _left(g: V, x: V, y: V) -> V:
-    """g yᵀ, where 1-d operands count as a row on the left and as a column on the right."""
+    """``g`` yᵀ, where 1-d operands count as a row on the left and as a column on the right."""
     if y.ndim == 1:  # (..., m, k) @ (k,) -> (..., m)
         return expand_dims(g, -1) * y
     if x.ndim == 1:  # (k,) @ (..., k, n) -> (..., n)

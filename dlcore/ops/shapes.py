@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dlcore.core import Array, Primitive, V, broadcast_to_p, dtype_of, linear
+from dlcore.core import Array, Primitive, V, linear
 from dlcore.core import broadcast_to as _broadcast_to
 from dlcore.samples import sample
 from dlcore.shaping import Axis, Shape, normalized_axes, normalized_axis, reshaped
 
-# --- reshape -------------------------------------------------------------------------------------------
+# --- reshape --------------------------------------------------------------------------------------
 
 reshape_p: Primitive = linear(
     "reshape",
@@ -62,14 +62,15 @@ def flatten(x: V, start_axis: int = 0, end_axis: int = -1) -> V:
         return reshape(x, (1,))
     start, end = normalized_axis(start_axis, x.ndim), normalized_axis(end_axis, x.ndim)
     if end < start:
-        raise ValueError(f"flatten: end_axis {end_axis} comes before start_axis {start_axis} in shape {x.shape}")
+        raise ValueError(f"flatten: end_axis {end_axis} comes before start_axis {start_axis}, in shape "
+                         f"{x.shape}")
     size = 1
     for n in x.shape[start:end + 1]:
         size *= n
     return reshape(x, (*x.shape[:start], size, *x.shape[end + 1:]))
 
 
-# --- the order of axes -----------------------------------------------------------------------------------
+# --- the order of axes ----------------------------------------------------------------------------
 
 
 def _permuted(s: Shape, *, axes: tuple[int, ...]) -> Shape:
@@ -78,11 +79,16 @@ def _permuted(s: Shape, *, axes: tuple[int, ...]) -> Shape:
     return tuple(s[a] for a in axes)
 
 
+def _inverse(axes: Sequence[int]) -> list[int]:
+    """The order that undoes ``axes``."""
+    return sorted(range(len(axes)), key=lambda i: axes[i] % len(axes))
+
+
 permute_dims_p: Primitive = linear(
     "permute_dims",
     lambda xp, x, *, axes: xp.permute_dims(x, axes),
     shape=_permuted,
-    transpose=lambda g, x, *, axes: permute_dims(g, sorted(range(len(axes)), key=lambda i: axes[i] % len(axes))),
+    transpose=lambda g, x, *, axes: permute_dims(g, _inverse(axes)),
     samples=[sample("a b c", axes=(2, 0, 1)), sample("a b", axes=(1, 0)), sample("a b c", axes=(-1, 0, 1))],
 )
 
@@ -156,10 +162,11 @@ flip_p: Primitive = linear(
 roll_p: Primitive = linear(
     "roll", lambda xp, x, *, shift, axis: xp.roll(x, shift, axis=axis), lambda s, *, shift, axis: s,
     lambda g, x, *, shift, axis: roll(g, _opposite(shift), axis),
-    samples=[sample("3 b", shift=1, axis=0), sample("3 4", shift=(1, -2), axis=(0, 1)), sample("a 3", shift=2, axis=None)],
+    samples=[sample("3 b", shift=1, axis=0), sample("3 4", shift=(1, -2), axis=(0, 1)),
+             sample("a 3", shift=2, axis=None)],
 )
 
-# --- copies ----------------------------------------------------------------------------------------------
+# --- copies ---------------------------------------------------------------------------------------
 
 
 def broadcast_to(x: V, shape: Sequence[int]) -> V:
@@ -198,7 +205,7 @@ def repeat(x: V, repeats: int, axis: int | None = None) -> V:
                    (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1:]))
 
 
-# --- triangles -------------------------------------------------------------------------------------------
+# --- triangles ------------------------------------------------------------------------------------
 
 
 def _triangle(name: str) -> Primitive:

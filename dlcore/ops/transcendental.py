@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 from dlcore.core import Array, Primitive, V, elementwise
-from dlcore.ops.arithmetic import equal, safe_divide, safe_multiply, square, where
+from dlcore.ops.arithmetic import equal, isfinite, safe_divide, safe_multiply, square, where, zeros_like
 from dlcore.samples import NONZERO, OPEN_UNIT, POSITIVE, REAL, Domain
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
 
-def function(name: str, forward: Callable[..., Array], *rules: Any, domain: Any = REAL, **declared: Any) -> Primitive:
+def function(
+    name: str, forward: Callable[..., Array], *rules: Any, domain: Any = REAL, **declared: Any
+) -> Primitive:
     """A float function: of integers it gives the default float, and it never warns of infinities."""
     def quiet(xp: Any, x: Array) -> Array:
         with xp.quiet():
@@ -26,12 +28,14 @@ def function(name: str, forward: Callable[..., Array], *rules: Any, domain: Any 
     return elementwise(name, quiet, *rules, domain=domain, result="float", **declared)
 
 
-# --- exponentials and logarithms -------------------------------------------------------------------
+# --- exponentials and logarithms ------------------------------------------------------------------
 
 exp = function("exp", lambda xp, x: xp.exp(x), lambda d, out, x: d * out, reads="out")
 exp2 = function("exp2", lambda xp, x: xp.exp(x * LN2), lambda d, out, x: d * (out * LN2), reads="out")
 expm1 = function("expm1", lambda xp, x: xp.expm1(x), lambda d, out, x: d * (out + 1.0), reads="out")
-log = function("log", lambda xp, x: xp.log(x), lambda d, out, x: safe_divide(d, x), domain=POSITIVE, reads="x")
+log = function(
+    "log", lambda xp, x: xp.log(x), lambda d, out, x: safe_divide(d, x), domain=POSITIVE, reads="x"
+)
 log2 = function("log2", lambda xp, x: xp.log2(x), lambda d, out, x: safe_divide(d * (1.0 / LN2), x),
                 domain=POSITIVE, reads="x")
 log10 = function("log10", lambda xp, x: xp.log10(x), lambda d, out, x: safe_divide(d * (1.0 / LN10), x),
@@ -39,7 +43,7 @@ log10 = function("log10", lambda xp, x: xp.log10(x), lambda d, out, x: safe_divi
 log1p = function("log1p", lambda xp, x: xp.log1p(x), lambda d, out, x: safe_divide(d, x + 1.0),
                  domain=POSITIVE, reads="x")
 
-# --- reciprocals and roots -------------------------------------------------------------------------------------------
+# --- reciprocals and roots ------------------------------------------------------------------------
 
 reciprocal: Primitive = function(
     "reciprocal", lambda xp, x: 1.0 / x, lambda d, out, x: -safe_divide(safe_multiply(d, out), x),
@@ -47,10 +51,10 @@ reciprocal: Primitive = function(
 sqrt: Primitive = function("sqrt", lambda xp, x: xp.sqrt(x), lambda d, out, x: safe_divide(d * 0.5, out),
                            domain=POSITIVE, reads="out")
 rsqrt: Primitive = function("rsqrt", lambda xp, x: 1.0 / xp.sqrt(x),
-                            lambda d, out, x: safe_multiply(d, out * (out * out) * -0.5),
-                            domain=POSITIVE, reads="out")
+                            lambda d, out, x: safe_divide(safe_multiply(d, out), x) * -0.5,
+                            domain=POSITIVE, reads="out x")
 
-# --- trigonometry --------------------------------------------------------------------------------------
+# --- trigonometry ---------------------------------------------------------------------------------
 
 sin: Primitive = function("sin", lambda xp, x: xp.sin(x), lambda d, out, x: d * cos(x), reads="x")
 cos: Primitive = function("cos", lambda xp, x: xp.cos(x), lambda d, out, x: -d * sin(x), reads="x")
@@ -62,7 +66,7 @@ acos = function("acos", lambda xp, x: xp.acos(x), lambda d, out, x: -safe_divide
                 domain=OPEN_UNIT, reads="x")
 atan = function("atan", lambda xp, x: xp.atan(x), lambda d, out, x: d / (x * x + 1.0), reads="x")
 
-# --- hyperbolics ---------------------------------------------------------------------------------------
+# --- hyperbolics ----------------------------------------------------------------------------------
 
 sinh: Primitive = function("sinh", lambda xp, x: xp.sinh(x), lambda d, out, x: d * cosh(x), reads="x")
 cosh: Primitive = function("cosh", lambda xp, x: xp.cosh(x), lambda d, out, x: d * sinh(x), reads="x")
@@ -73,25 +77,25 @@ acosh = function("acosh", lambda xp, x: xp.acosh(x), lambda d, out, x: safe_divi
 atanh = function("atanh", lambda xp, x: xp.atanh(x), lambda d, out, x: safe_divide(d, 1.0 - x * x),
                  domain=OPEN_UNIT, reads="x")
 
-# --- of two variables ------------------------------------------------------------------------------------
+# --- of two variables -----------------------------------------------------------------------------
 
 
-def _ratio(x: V, r: V) -> V:
-    """x / r, and 0 where r is 0: the gradient of a norm at its kink."""
+def ratio(x: V, r: V) -> V:
+    """``x / r``, and 0 where ``r`` is 0: the gradient of a norm at its kink."""
     at_zero = equal(r, 0.0)
     return where(at_zero, 0.0, x / where(at_zero, 1.0, r))
 
 
 atan2 = elementwise(
     "atan2", lambda xp, y, x: xp.atan2(y, x),
-    lambda d, out, y, x: safe_divide(d * x, square(x) + square(y)),
-    lambda d, out, y, x: -safe_divide(d * y, square(x) + square(y)),
+    lambda d, out, y, x: safe_divide(safe_multiply(d, x), square(x) + square(y)),
+    lambda d, out, y, x: -safe_divide(safe_multiply(d, y), square(x) + square(y)),
     domain=NONZERO, result="float", reads="y x",
 )
 hypot: Primitive = elementwise(
     "hypot", lambda xp, x, y: xp.hypot(x, y),
-    lambda d, out, x, y: d * _ratio(x, out),
-    lambda d, out, x, y: d * _ratio(y, out),
+    lambda d, out, x, y: d * ratio(x, out),
+    lambda d, out, x, y: d * ratio(y, out),
     domain=NONZERO, result="float",
 )
 logaddexp: Primitive = elementwise(
@@ -103,5 +107,7 @@ logaddexp: Primitive = elementwise(
 
 
 def _softness(x: V, out: V) -> V:
-    """exp(x - out), 0 where both are -inf."""
-    return exp(where(equal(x, out), 0.0, x - out))
+    """exp(x - out); 0 where both are -inf, and 1 where both are inf."""
+    finite = isfinite(out)
+    weight = exp(where(finite, x, 0.0) - where(finite, out, 0.0))
+    return where(finite, weight, where(equal(x, math.inf), 1.0, zeros_like(x)))
