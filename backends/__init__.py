@@ -22,11 +22,12 @@ from backends.registry import (
     get_backend,
     register_backend,
     set_backend,
+    synchronize,
     use_backend,
 )
 
 __all__ = [
     "OWNERS", "Array", "Backend", "BackendError", "DType", "DeviceTransferError", "as_dtype",
     "available_backends", "backend_of", "current", "get_backend", "get_default_dtype", "promote",
-    "register_backend", "set_backend", "set_default_dtype", "use_backend",
+    "register_backend", "set_backend", "set_default_dtype", "synchronize", "use_backend",
 ]

@@ -157,6 +157,10 @@ class Library(ABC):
         """Zeros in the shape of ``x``."""
         return self.zeros(x.shape, x.dtype if dtype is None else dtype)
 
+    def scalar(self, x: Array) -> Any:
+        """The one element of ``x`` as a number of Python; waits for the device if it must."""
+        return self.to_host(x).item()
+
     def one(self, dtype: Any) -> Array:
         """The number 1, 0-d: where a backward pass begins."""
         return self.ones((), dtype)

@@ -84,6 +84,9 @@ class NumpyBackend(Backend):
         out.fill(1)  # numpy.ones takes 0.6 us longer
         return out
 
+    def scalar(self, x: Array) -> Any:
+        return x.item()
+
     def one(self, dtype: Any) -> Any:
         return dtype.type(1)  # a scalar of NumPy's, which counts as an array here
 
@@ -131,7 +134,7 @@ class NumpyBackend(Backend):
     # --- indexing ----------------------------------------------------------------
 
     def getitem(self, x: Array, index: Index) -> Array:
-        return _as_array(x[index])
+        return x[index]
 
     def index_add(self, shape: Shape, index: Index, values: Array) -> Array:
         if self._is_half(values):
@@ -232,6 +235,8 @@ class NumpyBackend(Backend):
 
     def matmul(self, x: Array, y: Array) -> Array:
         """The matrix product; of halves through float32, for which alone there is a fast one."""
+        if x.ndim == y.ndim == 2 and x.dtype.char in _SINGLE_OR_DOUBLE:
+            return x.dot(y)  # 0.2 us less than matmul
         if self._is_half(x):
             wide = np.matmul(x.astype(np.float32), y.astype(np.float32))
             return _as_array(wide.astype(x.dtype))

@@ -170,11 +170,16 @@ register_backend("cpu", "backends.numpy_backend", "NumpyBackend")
 register_backend("cuda", _load_cuda)
 
 
+def known_backends() -> list[str]:
+    """Names of the backends that were registered or declared, whether or not they load here."""
+    _read_entry_points()
+    return list(_factories)
+
+
 def available_backends() -> list[str]:
     """Names of the backends that load on this machine; loads them, and probes for CUDA."""
-    _read_entry_points()
     names = []
-    for name in list(_factories):
+    for name in known_backends():
         try:
             load(name)
         except BackendError:
@@ -226,10 +231,15 @@ def current() -> Backend:
     return _override.get() or _default or _initial()
 
 
+def backend_in_environment() -> str | None:
+    """What the environment variable DLCORE_BACKEND names; None if it is empty or not set."""
+    return os.environ.get("DLCORE_BACKEND") or None
+
+
 def _initial() -> Backend:
     """Select what the environment variable DLCORE_BACKEND names, else the CPU."""
     global _default  # noqa: PLW0603  one selection for the process
-    name = os.environ.get("DLCORE_BACKEND") or "cpu"
+    name = backend_in_environment() or "cpu"
     try:
         _default = load(name)
     except BackendError as error:
@@ -276,3 +286,11 @@ def _owner(array: Any) -> Backend | None:
 
 
 _FAMILY_OF_LIBRARY = {"numpy": "cpu", "cupy": "cuda"}
+
+
+def synchronize() -> None:
+    """Wait until the selected backend has finished, and raise what it found wrong meanwhile.
+
+    Returns at once on the CPU, which never runs ahead.
+    """
+    current().synchronize()
