@@ -19,15 +19,51 @@ if not hasattr(_backends, "set_backend"):
         f"{getattr(_backends, '__file__', None) or list(_backends.__path__)}; rename that one, or move it "
         "out of the folder that Python looks in first")
 
-from backends import (BackendError, DeviceTransferError, available_backends, get_backend, get_default_dtype,
-                      register_backend, set_backend, set_default_dtype, use_backend)
-from backends.dtypes import (bfloat16, bool_, complex64, complex128, float16, float32, float64, int8, int16, int32,
-                             int64, uint8, uint16, uint32, uint64)
-from dlcore import ops, random
+from backends import (
+    BackendError,
+    DeviceTransferError,
+    available_backends,
+    get_backend,
+    get_default_dtype,
+    register_backend,
+    set_backend,
+    set_default_dtype,
+    synchronize,
+    use_backend,
+)
+from backends.dtypes import (
+    bfloat16,
+    bool_,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from dlcore import data, graph, nn, ops, optim, random, testing, viz
 from dlcore.creation import arange, empty, empty_like, eye, full, full_like, linspace, ones, zeros
 from dlcore.custom import custom_vjp, remat
 from dlcore.ops import *
 from dlcore.tensors import Tensor, tensor
 from dlcore.transforms import grad, hessian, hvp, jacobian, jvp, no_grad, stop_gradient, value_and_grad, vjp
 
-__version__ = "0.1.0"
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "BackendError", "DeviceTransferError", "Tensor", "__version__", "arange", "available_backends",
+    "bfloat16", "bool_", "complex64", "complex128", "custom_vjp", "data", "empty", "empty_like", "eye",
+    "float16", "float32", "float64", "full", "full_like", "get_backend", "get_default_dtype", "grad",
+    "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian", "jvp", "linspace", "nn",
+    "no_grad", "ones", "ops", "optim", "random", "register_backend", "remat", "set_backend",
+    "set_default_dtype", "stop_gradient", "synchronize", "tensor", "testing", "uint8", "uint16", "uint32",
+    "uint64", "use_backend", "value_and_grad", "viz", "vjp", "zeros",
+]
+__all__ += ops.__all__

@@ -20,8 +20,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from backends import OWNERS, DType, as_dtype
-from dlcore.history import (NO_PARAMS, SMALL, Node, Released, Shape, Spec, Value, announce, announced, described,
-                            is_recording, leading_to)
+from dlcore.history import (NO_PARAMS, SMALL, Node, Released, Shape, Spec, Value, announce, announced,
+                            is_recording, keep, leading_to)
 from dlcore.samples import OPERATIONS, REAL, Domain, PerPosition, Sample, array_arguments, operation, sample
 from dlcore.shaping import broadcast_shapes, checked_broadcast, repeated_axes
 
@@ -69,6 +69,7 @@ class Primitive:
         self.differentiable = bool(self.vjp)
         names = ("out", *array_arguments(forward))
         self.reads = names if reads is None else tuple(reads.split())
+        assert set(self.reads) <= set(names), f"{name} reads {self.reads}, forward takes {names}"
         self.reads_all = all(n in self.reads for n in names)
         self.reads_args = tuple(n in self.reads for n in names[1:])
         self.same_dtype = result in ("same", "float")
@@ -90,12 +91,6 @@ class Primitive:
             given = ", ".join(type(a).__name__ for a in args)
             raise TypeError(f"{self.name}: needs a tensor, got {given}; make one with dl.tensor(...)")
         return self.forward(xp, *args, **params)
-
-    def kept(self, arrays: Sequence[Any], out: Any) -> tuple[tuple[Any, ...], Any]:
-        """The arguments and result as a node keeps them: described where no rule reads them."""
-        reads = self.reads_args + self.reads_args[-1:] * (len(arrays) - len(self.reads_args))  # of *xs: all or none
-        args = tuple(a if read else described(a) for a, read in zip(arrays, reads, strict=False))
-        return args, out if "out" in self.reads or self.outputs else described(out)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -121,7 +116,7 @@ class Unary(Primitive):
             return Tensor(out)
         if self.reads_all or (a.size <= SMALL and out.size <= SMALL):
             return Tensor(out, Node(self, (a,), (node,), params, out, xp))
-        args, kept = self.kept((a,), out)
+        args, kept = keep(self, (a,), out)
         return Tensor(out, Node(self, args, (node,), params, kept, xp))
 
 
@@ -167,7 +162,7 @@ class Binary(Primitive):
                 return Tensor(out)
             if reads_all or out.size <= SMALL:
                 return Tensor(out, Node(self, (a, b), (p, q), NO_PARAMS, out, xp))
-            args, kept = self.kept((a, b), out)
+            args, kept = keep(self, (a, b), out)
             return Tensor(out, Node(self, args, (p, q), NO_PARAMS, kept, xp))
 
         return hot
@@ -251,7 +246,8 @@ def _pushed(rule: Rule) -> Rule:
 # --- the primitives that the engine itself needs -------------------------------------------------
 
 alias = linear("alias", lambda xp, x: x, lambda s: s, lambda g, x: g, [sample("a b")])
-sum_to_p = linear("sum_to", lambda xp, x, *, shape: xp.reshape(xp.sum(x, repeated_axes(x.shape, shape)), shape),
+sum_to_p = linear("sum_to",
+                  lambda xp, x, *, shape: xp.reshape(xp.sum(x, repeated_axes(x.shape, shape)), shape),
                   lambda s, *, shape: shape, lambda g, x, *, shape: broadcast_to(g, x.shape),
                   [sample("a b c", shape=lambda s: (1, s["c"])), sample("a b", shape=())])
 broadcast_to_p = linear("broadcast_to", lambda xp, x, *, shape: xp.broadcast_to(x, shape), checked_broadcast,
@@ -318,8 +314,11 @@ def operands(node: Node) -> tuple[Any, tuple[Any, ...]]:
 
 
 def selected(node: Node, index: int) -> Node | None:
-    """The node of one output of a node that has several; integers have none, for they have no derivative."""
-    return None if dtype_of(node.out[index]).kind in ("bool", "int") else Node(select, (None,), (node,), {"index": index}, node.out[index], node.xp)
+    """The node of one output of a node that has several; one of integers has none, nor a derivative."""
+    out = node.out[index]
+    if dtype_of(out).kind not in ("float", "complex"):
+        return None
+    return Node(select, (None,), (node,), {"index": index}, out, node.xp)
 
 
 def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Node] | None = None, *,
@@ -347,11 +346,11 @@ def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Nod
             out, args = operands(node) if recorded else (node.out, node.args)
             if primitive is select:
                 (parent,), i = node.parents, node.params["index"]
-                several = flow.setdefault(parent, [None] * len(parent.out))
+                several = flow.setdefault(parent, [None] * len(parent.out))  # type: ignore[arg-type, union-attr]
                 several[i] = g if several[i] is None else several[i] + g
             else:
                 params = node.params
-                for parent, rule in zip(node.parents, primitive.vjp):
+                for parent, rule in zip(node.parents, primitive.vjp, strict=False):
                     if parent is not None and (useful is None or parent in useful):
                         if len(args) == 2 and not params:  # unpacking costs as much as ten elements do
                             d = rule(g, out, args[0], args[1])

@@ -6,15 +6,17 @@ out of the ordinary: dtypes that differ, a list beside a tensor, several devices
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from backends import Backend, BackendError, DType, as_dtype, backend_of, get_backend, host, promote
 from backends.dtypes import default_of_kind
 from dlcore import core
 from dlcore.core import Primitive, cast, dtype_of
-from dlcore.history import Node, Shape, described, is_recording
+from dlcore.history import Node, Shape, described, is_recording, keep
 
+F = TypeVar("F", bound=Callable[..., Any])
 WEAK = (int, float, bool, complex)  # Python scalars adopt the dtype of what they meet
 
 
@@ -53,7 +55,7 @@ def unrecorded(primitive: Primitive, out: Any) -> Any:
 def result(primitive: Primitive, arrays: Sequence[Any], parents: Sequence[Node | None],
            params: Mapping[str, Any], out: Any, xp: Any) -> Any:
     """``out`` as a tensor that remembers how it was made; integer outputs remember nothing."""
-    args, kept = primitive.kept(arrays, out)
+    args, kept = keep(primitive, arrays, out)
     node = Node(primitive, args, tuple(parents), params, kept, xp)
     if primitive.outputs is None:
         return core.Tensor(out, node)
@@ -72,7 +74,10 @@ def constant(primitive: Primitive, a: Any, beside: Any) -> Any:
     elif not host.is_scalar(a):
         raise TypeError(f"{primitive.name}: cannot compute with {type(a).__name__}; "
                         "make it a tensor with dl.tensor(...)")
-    return core.Tensor(home.from_host(host.array(a)))
+    try:
+        return core.Tensor(home.from_host(host.array(a)))
+    except (ValueError, TypeError) as reason:  # ragged, or no numbers
+        raise type(reason)(f"{primitive.name}: {reason}") from None
 
 
 def common_dtype(primitive: Primitive, operands: Sequence[Any]) -> DType:
@@ -151,6 +156,11 @@ def shape_of(a: Any) -> Shape:
     return tuple(getattr(a, "shape", ()))
 
 
+USERS_MISTAKES: list[tuple[Any, type[Exception]]] = [
+    (IndexError, IndexError), ((TypeError, AttributeError), TypeError), ((ValueError, OverflowError), ValueError)]
+"""What a library raises for wrong arguments, and what it is called here: a number has no attribute of an array."""
+
+
 def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, Any],
               error: Exception) -> Exception:
     """``error`` of the array library, retold in terms of the operation the user called."""
@@ -163,5 +173,20 @@ def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, An
             return type(reason)(f"{primitive.name}: {reason}")
     given = ", ".join(f"{a.dtype}{a.shape}" if type(a) is core.Tensor else repr(a) for a in args)
     named = ", ".join(f"{k}={v!r}" for k, v in params.items())
-    kind = next((k for k in (IndexError, TypeError, ValueError) if isinstance(error, k)), RuntimeError)
+    kind = next((kind for kinds, kind in USERS_MISTAKES if isinstance(error, kinds)), RuntimeError)
     return kind(f"{primitive.name}({', '.join(filter(None, (given, named)))}): {error}")
+
+
+def wants_tensors(f: F) -> F:
+    """``f``, a public function, with a clear error where it is given a list or a number for a tensor."""
+    @functools.wraps(f)
+    def checked(*args: Any, **params: Any) -> Any:
+        try:
+            return f(*args, **params)
+        except AttributeError as error:
+            if error.name not in ("shape", "dtype", "ndim", "size") or isinstance(error.obj, core.Value):
+                raise
+            raise TypeError(f"{f.__name__}: needs a tensor, got {type(error.obj).__name__}; "
+                            "make one with dl.tensor(...)") from None
+
+    return checked  # type: ignore[return-value]  # wraps keeps the signature

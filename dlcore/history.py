@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import count
@@ -65,12 +65,21 @@ class Spec(NamedTuple):
 
     @property
     def ndim(self) -> int:
+        """How many axes there are."""
         return len(self.shape)
 
 
 def described(a: Any) -> Any:
     """``a`` itself where it is small or no array, else its shape and dtype."""
     return a if not hasattr(a, "dtype") or a.size <= SMALL else Spec(a.shape, a.dtype)
+
+
+def keep(primitive: Any, arrays: Sequence[Any], out: Any) -> tuple[tuple[Any, ...], Any]:
+    """The arguments and the result of ``primitive`` for a node: described where no rule reads them."""
+    reads = primitive.reads_args
+    reads += reads[-1:] * (len(arrays) - len(reads))  # of *xs all are read, or none
+    args = tuple(a if read else described(a) for a, read in zip(arrays, reads, strict=False))
+    return args, out if "out" in primitive.reads or primitive.outputs else described(out)
 
 
 class HistoryError(ValueError, RuntimeError):

@@ -1,6 +1,6 @@
 """The arithmetic and the few methods that every kind of value has, spelled with :mod:`dlcore.ops`."""
 
-# ruff: noqa: D102  a method does what the function of its name does, and that has the words
+
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, NoReturn, Self
 from backends import DType, as_dtype
 from dlcore import ops
 from dlcore.core import Binary, Primitive, Value, cast
-from dlcore.shaping import Axis
 
 Operand = Any  # a value, a Python number, or (on the CPU) a NumPy array or a list
 
@@ -27,10 +26,8 @@ def _reflected(primitive: Primitive) -> Callable[[Any, Operand], Any]:
     return lambda self, other: call(other, self)
 
 
-def _augmented(primitive: Primitive, symbol: str) -> Callable[[Any, Operand], Any]:
-    """``primitive`` as an augmented assignment, which would cut the tie between a leaf and its gradient."""
-    call = _method(primitive)
-
+def _augmented(call: Callable[[Any, Operand], Any], symbol: str) -> Callable[[Any, Operand], Any]:
+    """``call`` as an augmented assignment, which would cut the tie between a leaf and its gradient."""
     def assigned(self: Any, other: Operand) -> Any:
         node = self.node
         if node is not None and node.primitive is None and node.out() is self:
@@ -57,13 +54,15 @@ class Operators(Value):
     __and__, __rand__ = _method(ops.logical_and), _reflected(ops.logical_and)
     __or__, __ror__ = _method(ops.logical_or), _reflected(ops.logical_or)
     __xor__, __rxor__ = _method(ops.logical_xor), _reflected(ops.logical_xor)
-    __iadd__, __isub__ = _augmented(ops.add, "+"), _augmented(ops.subtract, "-")
-    __imul__, __itruediv__ = _augmented(ops.multiply, "*"), _augmented(ops.divide, "/")
-    __imatmul__, __imod__ = _augmented(ops.matmul, "@"), _augmented(ops.remainder, "%")
     __lt__, __le__ = _method(ops.less), _method(ops.less_equal)
     __gt__, __ge__ = _method(ops.greater), _method(ops.greater_equal)
     __eq__ = _method(ops.equal)  # elementwise, not a bool
     __ne__ = _method(ops.not_equal)  # likewise
+
+    __iadd__, __isub__ = _augmented(__add__, "+"), _augmented(__sub__, "-")
+    __imul__, __itruediv__ = _augmented(__mul__, "*"), _augmented(__truediv__, "/")
+    __imatmul__, __imod__ = _augmented(__matmul__, "@"), _augmented(__mod__, "%")
+    __ipow__ = _augmented(ops.pow, "**")
 
     def __pow__(self, other: Operand) -> Self: return ops.pow(self, other)
     def __rpow__(self, other: Operand) -> Self: return ops.pow(other, self)
@@ -119,31 +118,14 @@ class Operators(Value):
         """The last two axes exchanged."""
         return ops.matrix_transpose(self)
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Self: return ops.sum(self, axis, keepdims)
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Self: return ops.mean(self, axis, keepdims)
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Self: return ops.prod(self, axis, keepdims)
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Self: return ops.max(self, axis, keepdims)
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Self: return ops.min(self, axis, keepdims)
-    def any(self, axis: Axis = None, keepdims: bool = False) -> Self: return ops.any(self, axis, keepdims)
-    def all(self, axis: Axis = None, keepdims: bool = False) -> Self: return ops.all(self, axis, keepdims)
+    # A function of ops whose first argument is the tensor is the method as it stands.
+    sum, mean, prod, max, min = ops.sum, ops.mean, ops.prod, ops.max, ops.min
+    any, all, argmax, argmin = ops.any, ops.all, ops.argmax, ops.argmin
+    var, std, cumsum, squeeze, clip, take = ops.var, ops.std, ops.cumsum, ops.squeeze, ops.clip, ops.take
 
-    def var(self, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Self:
-        return ops.var(self, axis, correction, keepdims)
-
-    def std(self, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Self:
-        return ops.std(self, axis, correction, keepdims)
-
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Self:
-        return ops.argmax(self, axis, keepdims)
-
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Self:
-        return ops.argmin(self, axis, keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Self: return ops.cumsum(self, axis)
-    def squeeze(self, axis: Axis = None) -> Self: return ops.squeeze(self, axis)
-    def clip(self, min: Operand = None, max: Operand = None) -> Self: return ops.clip(self, min, max)
-    def round(self) -> Self: return ops.round(self)
-    def take(self, indices: Any, axis: int | None = None) -> Self: return ops.take(self, indices, axis)
+    def round(self) -> Self:
+        """Every element rounded to a whole number, halves to the even one."""
+        return ops.round(self)
 
     def reshape(self, *shape: int | Sequence[int]) -> Self:
         """The same elements in another shape, given as numbers or as one tuple."""

@@ -95,6 +95,7 @@ class Operation(NamedTuple):
     samples: Sequence[Sample]
 
     def __call__(self, *args: Any, **params: Any) -> Any:
+        """What the function returns."""
         return self.function(*args, **params)
 
 

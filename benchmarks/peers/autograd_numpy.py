@@ -96,7 +96,7 @@ def chain(_variant: str, d: SimpleNamespace) -> Phases:
             x = x * d.factor
         return np.sum(x)
 
-    pull = None  # it holds the graph
+    pull: Any = None  # it holds the graph
 
     def forward() -> Any:
         nonlocal pull

@@ -20,12 +20,6 @@ def leaf(array: Any) -> dl.Tensor:
     return dl.tensor(array, requires_grad=True)
 
 
-def descend(parameters: list[dl.Tensor], lr: float) -> None:
-    for p in parameters:
-        p.data = p.data - lr * p.grad.data
-        p.grad = None
-
-
 def tiny(_variant: str, d: SimpleNamespace) -> Phases:
     a, b, c = leaf(d.a), leaf(d.b), leaf(d.c)
 
@@ -43,26 +37,33 @@ def tiny(_variant: str, d: SimpleNamespace) -> Phases:
 
 def adaline(_variant: str, d: SimpleNamespace) -> Phases:
     w, b = leaf(d.w), leaf(d.b)
+    optimizer = dl.optim.SGD([w, b], d.lr)
 
     def step() -> Any:
+        optimizer.zero_grad()
         loss = dl.abs(w * d.x + b - d.t)
         loss.backward()
-        descend([w, b], d.lr)
+        optimizer.step()
         return loss.item()
 
     return {"step": step}
 
 
-def linreg(_variant: str, d: SimpleNamespace) -> Phases:
+def linreg(variant: str, d: SimpleNamespace) -> Phases:
     x, y = dl.tensor(d.x), dl.tensor(d.y)
     w, b = leaf(d.w), leaf(d.b)
+    optimizer = dl.optim.SGD([w, b], d.lr)
 
     def epoch() -> Any:
         for i in range(0, len(x), d.batch):
             batch = slice(i, i + d.batch)
-            loss = ((x[batch] @ w + b - y[batch]) ** 2 / 2).mean()
+            optimizer.zero_grad()
+            if variant == "loss":
+                loss = F.squared_loss(x[batch] @ w + b, y[batch])
+            else:
+                loss = ((x[batch] @ w + b - y[batch]) ** 2 / 2).mean()
             loss.backward()
-            descend([w, b], d.lr)
+            optimizer.step()
         return loss.item()
 
     return {"epoch": epoch}

@@ -53,14 +53,17 @@ def adaline(_variant: str, d: SimpleNamespace) -> Phases:
     return {"step": step}
 
 
-def linreg(_variant: str, d: SimpleNamespace) -> Phases:
+def linreg(variant: str, d: SimpleNamespace) -> Phases:
     x, y = torch.tensor(d.x), torch.tensor(d.y)
     w, b = leaf(d.w), leaf(d.b)
 
     def epoch() -> Any:
         for i in range(0, len(x), d.batch):
             batch = slice(i, i + d.batch)
-            loss = ((x[batch] @ w + b - y[batch]) ** 2 / 2).mean()
+            if variant == "loss":
+                loss = F.mse_loss(x[batch] @ w + b, y[batch]) / 2
+            else:
+                loss = ((x[batch] @ w + b - y[batch]) ** 2 / 2).mean()
             loss.backward()
             descend([w, b], d.lr)
         return loss.item()

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 from dlcore.core import Array, Primitive, Unary, V, elementwise, operation
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import (
     absolute,
     clip,
@@ -90,6 +91,7 @@ def leaky_relu(x: V, negative_slope: float = 0.01) -> V:
 
 
 @operation(samples=[sample("a b, ", NONZERO), sample("a 3 b, 3", NONZERO)])
+@wants_tensors
 def prelu(x: V, weight: V) -> V:
     """``leaky_relu`` with a learnt slope: one for all, or one for each index along axis 1.
 
@@ -195,6 +197,7 @@ def mish(x: V) -> V:
 
 
 @operation(samples=[sample("a 4", axis=-1), sample("4 a", axis=0)])
+@wants_tensors
 def glu(x: V, axis: int = -1) -> V:
     """The first half of ``x`` along ``axis`` times the sigmoid of the second half.
 

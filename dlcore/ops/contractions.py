@@ -15,6 +15,7 @@ from string import ascii_letters
 from typing import NamedTuple
 
 from dlcore.core import Primitive, V, broadcast_to, operation
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.indexing import getitem_p
 from dlcore.ops.products import matmul
 from dlcore.ops.shapes import permute_dims, reshape
@@ -138,6 +139,7 @@ def _diagonals(x: V, term: str) -> tuple[V, str]:
     return x, term
 
 
+@wants_tensors
 def einsum(subscripts: str, *operands: V) -> V:
     """The sum of products that ``subscripts`` describes, as NumPy reads it.
 
@@ -183,6 +185,7 @@ def einsum(subscripts: str, *operands: V) -> V:
         sample("a, b", axes=0),
     ]
 )
+@wants_tensors
 def tensordot(x: V, y: V, axes: int | Sequence[Sequence[int]] = 2) -> V:
     """The sum of products of ``x`` and ``y`` over pairs of axes.
 
@@ -216,6 +219,7 @@ def tensordot(x: V, y: V, axes: int | Sequence[Sequence[int]] = 2) -> V:
 
 
 @operation([sample("a, b")])
+@wants_tensors
 def outer(x: V, y: V) -> V:
     """Every product of an element of ``x`` with one of ``y``: the matrix ``x[i] * y[j]`` of two vectors.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from backends.dtypes import int64
 from dlcore.core import Array, Primitive, V, cast, cast_like, dtype_of, operation, sum_to
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.activations import log_softmax_p, row_logsumexp, softmax_p, softmax_rule
 from dlcore.ops.arithmetic import not_equal, where
 from dlcore.ops.indexing import at_hand, beside, take, take_along_axis
@@ -45,10 +46,14 @@ def _share_of_each(rows: Shape) -> float:
     return 1.0 / count if count else math.nan
 
 
+def _at_label(xp: Any, x: Array, labels: Array) -> Array:
+    column = xp.reshape(xp.astype(labels, int64), (*labels.shape, 1))  # uint8 ends before the classes may
+    return xp.astype(column == xp.arange(0, x.shape[-1], 1, int64), x.dtype)
+
+
 def _residual(xp: Any, g: Array, x: Array, labels: Array) -> Array:
     p = softmax_p.forward(xp, x, axis=-1)
-    classes = xp.arange(0, x.shape[-1], 1, labels.dtype)
-    p -= xp.astype(xp.reshape(labels, (*labels.shape, 1)) == classes, x.dtype)
+    p -= _at_label(xp, x, labels)
     return xp.multiply_(p, xp.reshape(g, (*g.shape, 1)) if g.shape else g)
 
 
@@ -79,10 +84,7 @@ def _softmax_slope(d: V, g: V, x: V) -> V:
 
 
 at_label = Primitive(
-    "at_label",
-    lambda xp, x, labels: xp.astype(
-        xp.reshape(labels, (*labels.shape, 1)) == xp.arange(0, x.shape[-1], 1, labels.dtype), x.dtype),
-    lambda s, t: s, promotes=(0,), samples=[sample("a b, #b a")], reads="")
+    "at_label", _at_label, lambda s, t: s, promotes=(0,), samples=[sample("a b, #b a")], reads="")
 """1 where the last axis of ``x`` has the place that ``labels`` names, else 0."""
 
 residual_p: Primitive = Primitive(
@@ -190,6 +192,7 @@ def _label_losses(name: str, x: V, labels: V, axis: int, weight: V | None, ignor
 
 @operation(samples=[sample("a 3, #3 a"), sample("a 3 b, #3 a b", label_smoothing=0.1),
                     sample("a 3, a 3", PROBABILITY, reduction="sum"), sample("4, #4")])
+@wants_tensors
 def cross_entropy(input: V, target: V, weight: V | None = None, *, ignore_index: int = -100,
                   reduction: str = "mean", label_smoothing: float = 0.0) -> V:
     """What the scores ``input`` lose on the classes ``target``: ``-log_softmax(input)`` there.
@@ -244,6 +247,7 @@ def _of_probabilities(name: str, x: V, target: V, axis: int, weight: V | None, r
 
 
 @operation(samples=[sample("a 3, #3 a"), sample("a 3 b, #3 a b", reduction="sum")])
+@wants_tensors
 def nll_loss(input: V, target: V, weight: V | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> V:
     """What the logarithms of probabilities ``input`` lose on the classes ``target``.

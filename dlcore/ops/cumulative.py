@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 from dlcore.core import Array, Primitive, Unary, V, linear
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.indexing import getitem_p, take_along_axis_p
 from dlcore.ops.joining import pad_p
 from dlcore.ops.reductions import kept, reducing, sum_p, wide
@@ -64,6 +65,7 @@ cumsum_p: Primitive = linear(
     lambda g, x, *, axis: flip(cumsum_p(flip(g, axis), axis=axis), axis), samples=_along(), result=wide)
 
 
+@wants_tensors
 def cumsum(x: V, axis: int | None = None) -> V:
     """Each element of ``x`` plus all before it along ``axis``; of the flattened ``x`` without ``axis``.
 
@@ -99,6 +101,7 @@ cumprod_p: Primitive = Unary(
     (_cumprod_vjp,), (_cumprod_jvp,), samples=_along(), result=wide, reads="x")
 
 
+@wants_tensors
 def cumprod(x: V, axis: int | None = None) -> V:
     """The product of every element of ``x`` with all before it along ``axis``; flattened without ``axis``."""
     x, axis = _flattened("cumprod", x, axis)
@@ -150,6 +153,7 @@ cummax_places_p: Primitive = Unary("cummax_places", _places_of_maxima, lambda s,
 
 
 @operation(_along(DISTINCT))
+@wants_tensors
 def cummax(x: V, axis: int | None = None) -> V:
     """The largest element of ``x`` up to each along ``axis``; the last of equal ones gets the gradient."""
     x, axis = _flattened("cummax", x, axis)
@@ -157,6 +161,7 @@ def cummax(x: V, axis: int | None = None) -> V:
 
 
 @operation(_along())
+@wants_tensors
 def logcumsumexp(x: V, axis: int | None = None) -> V:
     """The logarithm of the running sum of exp(``x``) along ``axis``, without overflow."""
     x, axis = _flattened("logcumsumexp", x, axis)

@@ -8,12 +8,14 @@ from typing import Any
 from backends import get_default_dtype, promote
 from backends.dtypes import as_dtype, float32, int64
 from dlcore.core import Array, Primitive, Unary, V, cast, cast_like, dtype_of
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import add, equal, maximum, where
 from dlcore.ops.indexing import add_along_p, along_shape, checked_range, integral, scatter_p, take_p
 from dlcore.samples import DISTINCT, REAL, sample
 from dlcore.shaping import ARRAY, normalized_axis
 
 
+@wants_tensors
 def scatter_add(x: V, axis: int, indices: Any, values: V) -> V:
     """``x`` with each of ``values`` added in its line along ``axis``, at its place in ``indices``.
 
@@ -31,6 +33,7 @@ def scatter_add(x: V, axis: int, indices: Any, values: V) -> V:
     return add(x, add_along_p(values, indices, size=x.shape[axis], axis=axis))
 
 
+@wants_tensors
 def segment_sum(x: V, segments: Any, count: int) -> V:
     """The sums of those slices of ``x`` along its first axis that belong to one segment.
 
@@ -108,6 +111,7 @@ segment_max_p: Primitive = Primitive(
 )  # more segments might be empty, and from -inf nothing can be subtracted
 
 
+@wants_tensors
 def segment_max(x: V, segments: Any, count: int) -> V:
     """The largest of those slices of ``x`` along its first axis that belong to one segment.
 
@@ -135,6 +139,7 @@ one_hot_p: Primitive = Unary(
 )
 
 
+@wants_tensors
 def one_hot(indices: V, classes: int, dtype: Any = None) -> V:
     """For each index a line of ``classes`` numbers along a new last axis: 1 at the index, else 0.
 

@@ -17,6 +17,7 @@ from backends import backend_of, host
 from backends.dtypes import as_dtype, int64
 from dlcore import core
 from dlcore.core import Array, Primitive, V, Value, broadcast_to, dtype_of, linear
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.shapes import reshape
 from dlcore.samples import sample
 from dlcore.shaping import ARRAY, Shape, broadcast_shapes, indexed_shape, normalized_axis
@@ -284,6 +285,7 @@ def getitem(x: V, index: Index) -> V:
     return gathered(x, arrays, static)
 
 
+@wants_tensors
 def nonzero(x: V) -> tuple[V, ...]:
     """The places where ``x`` is not zero: for each axis of ``x`` an array of indices."""
     if not x.shape:
@@ -291,6 +293,7 @@ def nonzero(x: V) -> tuple[V, ...]:
     return nonzero_p(x)
 
 
+@wants_tensors
 def take(x: V, indices: Any, axis: int | None = None) -> V:
     """The slices of ``x`` along ``axis`` at ``indices`` of any shape; of the flat ``x`` without ``axis``.
 
@@ -305,6 +308,7 @@ def take(x: V, indices: Any, axis: int | None = None) -> V:
     return take_p(x, indices, axis=axis)
 
 
+@wants_tensors
 def take_along_axis(x: V, indices: Any, axis: int = -1) -> V:
     """Of every line of ``x`` along ``axis``, the elements at that line of ``indices``.
 

@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from dlcore.core import Array, Primitive, Unary, V, operation
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import zeros_like
 from dlcore.ops.indexing import getitem_p, place_p, take
 from dlcore.ops.shapes import reshape
@@ -152,6 +153,7 @@ unstack_p: Primitive = Primitive(
     samples=[sample("a b", axis=0), sample("a 2", axis=1)], reads="", outputs=tuple)
 
 
+@wants_tensors
 def split(x: V, parts_or_places: int | Sequence[int], axis: int = 0) -> tuple[V, ...]:
     """``x`` cut along ``axis`` into a number of equal parts, or at the places given.
 
@@ -178,6 +180,7 @@ def split(x: V, parts_or_places: int | Sequence[int], axis: int = 0) -> tuple[V,
     return split_p(x, places=places, axis=axis)
 
 
+@wants_tensors
 def unstack(x: V, axis: int = 0) -> tuple[V, ...]:
     """The slices of ``x`` along ``axis``, which they no longer have: the inverse of :func:`stack`.
 
@@ -223,6 +226,7 @@ pad_p: Primitive = Unary(
         sample("2 3", pad_width=3, mode="wrap"),
     ]
 )
+@wants_tensors
 def pad(x: V, pad_width: int | Sequence[Any], mode: str = "constant", constant_values: float = 0) -> V:
     """``x`` with more elements before and after each axis.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dlcore.core import Array, Primitive, V, elementwise, operation
+from dlcore.core import Array, Primitive, Unary, V, elementwise, operation
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.activations import relu, softplus_p
 from dlcore.ops.arithmetic import (
     absolute,
@@ -95,6 +96,21 @@ def _advice(s: Shape, t: Shape, word: str) -> str:
 # --- of real numbers -----------------------------------------------------------------------------
 
 
+def _slope(x: V, scale: float) -> float:
+    """The derivative of ``scale * mean(x * x)``, as a multiple of ``x``."""
+    return 2.0 * scale / (math.prod(x.shape) or 1)
+
+
+mean_square_p: Primitive = Unary(  # of its own: it keeps one array where a composition keeps three
+    "mean_square", lambda xp, x, *, scale: mean_p.forward(xp, x * x, axis=None, keepdims=False) * scale,
+    lambda s, *, scale: (),
+    (lambda g, out, x, *, scale: g * _slope(x, scale) * x,),
+    (lambda t, out, x, *, scale: sum_p(t * x, axis=None, keepdims=False) * _slope(x, scale),),
+    samples=[sample("a b", scale=1.0), sample("a", scale=0.5), sample("", scale=1.0)],
+    result="float", reads="x",
+)
+
+
 @operation(samples=_PAIR)
 def mse_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     """The square of the difference.
@@ -104,6 +120,8 @@ def mse_loss(input: V, target: V, *, reduction: str = "mean") -> V:
         2.0
     """
     x, y = paired("mse_loss", input, target)
+    if reduction == "mean":
+        return mean_square_p(x - y, scale=1.0)
     return reduced("mse_loss", square(x - y), reduction)
 
 
@@ -111,6 +129,8 @@ def mse_loss(input: V, target: V, *, reduction: str = "mean") -> V:
 def squared_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     """Half the square of the difference, so that the derivative is the difference itself."""
     x, y = paired("squared_loss", input, target)
+    if reduction == "mean":
+        return mean_square_p(x - y, scale=0.5)
     return reduced("squared_loss", square(x - y) * 0.5, reduction)
 
 
@@ -268,6 +288,7 @@ def _labelled(name: str, x: V, target: V) -> V:
 
 
 @operation(samples=[sample("3 4, 3 4, ? 3", margin=-1.0)])
+@wants_tensors
 def cosine_embedding_loss(input1: V, input2: V, target: V, *, margin: float = 0.0,
                           reduction: str = "mean") -> V:
     """Pulls rows together where ``target`` is 1, pushes them apart where it is -1.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from backends import DType
 from backends.dtypes import int64
 from dlcore.core import Array, Primitive, Unary, V
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.indexing import add_along_p, take_along_axis_p
 from dlcore.samples import DISTINCT, sample
 from dlcore.shaping import Shape, normalized_axis
@@ -72,6 +73,7 @@ searchsorted_p: Primitive = Primitive(
     samples=[sample("1, a b", side="left"), sample("1, ", side="right")])
 
 
+@wants_tensors
 def sort(x: V, axis: int = -1, *, descending: bool = False, stable: bool = True) -> V:
     """``x`` in order along ``axis``; equal elements keep their order, and each its gradient; nan comes last.
 
@@ -83,6 +85,7 @@ def sort(x: V, axis: int = -1, *, descending: bool = False, stable: bool = True)
     return topk_p(x, k=x.shape[axis], axis=axis, descending=descending).values
 
 
+@wants_tensors
 def argsort(x: V, axis: int = -1, *, descending: bool = False, stable: bool = True) -> V:
     """Where the elements of ``x`` in order along ``axis`` were; equal ones keep their order.
 
@@ -93,6 +96,7 @@ def argsort(x: V, axis: int = -1, *, descending: bool = False, stable: bool = Tr
     return argsort_p(x, axis=normalized_axis(axis, len(x.shape)), descending=descending)
 
 
+@wants_tensors
 def topk(x: V, k: int, axis: int = -1) -> TopK:
     """The ``k`` largest elements of ``x`` along ``axis``, the largest first, and their indices.
 
@@ -104,6 +108,7 @@ def topk(x: V, k: int, axis: int = -1) -> TopK:
     return topk_p(x, k=k, axis=normalized_axis(axis, len(x.shape)), descending=True)
 
 
+@wants_tensors
 def searchsorted(x: V, values: V, side: str = "left") -> V:
     """Where ``values`` belong in ``x``, 1-d and sorted: before equal elements, or after (``"right"``).
 

@@ -8,6 +8,7 @@ from typing import Any
 from backends import DType, promote
 from backends.dtypes import float32, int64
 from dlcore.core import Array, Primitive, Unary, V, broadcast_to, cast, cast_like, dtype_of
+from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import equal, isfinite, maximum, where
 from dlcore.ops.indexing import getitem
 from dlcore.ops.shapes import reshape
@@ -325,6 +326,7 @@ def logsumexp(x: V, axis: Axis = None, keepdims: bool = False) -> V:
 
 
 @operation([sample("4 b", axis=0), sample("a 4", axis=-1, n=2)])
+@wants_tensors
 def diff(x: V, axis: int = -1, n: int = 1) -> V:
     """Each element of ``x`` less the one before it along ``axis``, ``n`` times over.
 

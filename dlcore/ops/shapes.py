@@ -10,6 +10,7 @@ from typing import Any
 
 from dlcore.core import Array, Primitive, V, linear
 from dlcore.core import broadcast_to as _broadcast_to
+from dlcore.dispatch import wants_tensors
 from dlcore.samples import sample
 from dlcore.shaping import Axis, Shape, normalized_axes, normalized_axis, reshaped
 
@@ -25,6 +26,7 @@ reshape_p: Primitive = linear(
 )
 
 
+@wants_tensors
 def reshape(x: V, shape: int | Sequence[int]) -> V:
     """``x`` with the same elements in row-major order; one size may be -1.
 
@@ -36,6 +38,7 @@ def reshape(x: V, shape: int | Sequence[int]) -> V:
     return x if x.shape == shape else reshape_p(x, shape=shape)
 
 
+@wants_tensors
 def squeeze(x: V, axis: Axis = None) -> V:
     """``x`` without axes of size 1: those in ``axis``, or all of them.
 
@@ -48,6 +51,7 @@ def squeeze(x: V, axis: Axis = None) -> V:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
+@wants_tensors
 def expand_dims(x: V, axis: int | Sequence[int] = 0) -> V:
     """``x`` with new axes of size 1, so that they stand at ``axis`` in the result."""
     given = (axis,) if isinstance(axis, int) else tuple(axis)
@@ -56,6 +60,7 @@ def expand_dims(x: V, axis: int | Sequence[int] = 0) -> V:
     return reshape(x, tuple(1 if i in axes else next(sizes) for i in range(len(x.shape) + len(given))))
 
 
+@wants_tensors
 def flatten(x: V, start_axis: int = 0, end_axis: int = -1) -> V:
     """``x`` with the axes from ``start_axis`` to ``end_axis``, both included, made one."""
     if not x.shape:
@@ -103,6 +108,7 @@ def permute_dims(x: V, axes: Sequence[int]) -> V:
     return permute_dims_p(x, axes=tuple(axes))
 
 
+@wants_tensors
 def swapaxes(x: V, axis1: int, axis2: int) -> V:
     """``x`` with two axes exchanged."""
     i, j = normalized_axis(axis1, len(x.shape)), normalized_axis(axis2, len(x.shape))
@@ -111,6 +117,7 @@ def swapaxes(x: V, axis1: int, axis2: int) -> V:
     return permute_dims(x, axes)
 
 
+@wants_tensors
 def moveaxis(x: V, source: int | Sequence[int], destination: int | Sequence[int]) -> V:
     """``x`` with the axes ``source`` moved to ``destination``, the others keeping their order."""
     ndim = len(x.shape)
@@ -136,6 +143,7 @@ matrix_transpose: Primitive = linear(  # on its own, not permute_dims: every mat
 )
 
 
+@wants_tensors
 def flip(x: V, axis: Axis = None) -> V:
     """``x`` with the elements along ``axis`` in reverse order; None means every axis."""
     return flip_p(x, axis=normalized_axes(axis, len(x.shape)))
@@ -169,6 +177,7 @@ roll_p: Primitive = linear(
 # --- copies ---------------------------------------------------------------------------------------
 
 
+@wants_tensors
 def broadcast_to(x: V, shape: Sequence[int]) -> V:
     """``x`` repeated along new and size-1 axes until it has ``shape``.
 
@@ -179,6 +188,7 @@ def broadcast_to(x: V, shape: Sequence[int]) -> V:
     return _broadcast_to(x, tuple(shape))
 
 
+@wants_tensors
 def tile(x: V, repetitions: Sequence[int]) -> V:
     """``x`` laid out ``repetitions`` times along each axis; missing ones count as 1."""
     repetitions = tuple(repetitions)
@@ -191,6 +201,7 @@ def tile(x: V, repetitions: Sequence[int]) -> V:
                    tuple(c * n for c, n in zip(counts, sizes, strict=True)))
 
 
+@wants_tensors
 def repeat(x: V, repeats: int, axis: int | None = None) -> V:
     """``x`` with every element repeated ``repeats`` times in place along ``axis``.
 

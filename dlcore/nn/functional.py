@@ -1,0 +1,230 @@
+"""What layers compute, as functions: activations, losses, and maps that have weights.
+
+Names, arguments and array layouts are PyTorch's, with ``axis`` where that says ``dim``; usually
+imported as ``F``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dlcore import random
+from dlcore.core import V, bilinear, operation
+from dlcore.dispatch import wants_tensors
+from dlcore.ops.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    masked,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    softsign,
+    step,
+)
+from dlcore.ops.arithmetic import absolute, maximum, pow, square
+from dlcore.ops.cross_entropy import cross_entropy, nll_loss
+from dlcore.ops.indexing import checked_range, take
+from dlcore.ops.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    hinge_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+    squared_loss,
+    triplet_margin_loss,
+)
+from dlcore.ops.products import matmul
+from dlcore.ops.reductions import mean
+from dlcore.ops.reductions import sum as _sum
+from dlcore.ops.shapes import expand_dims, matrix_transpose, reshape
+from dlcore.ops.transcendental import rsqrt, sqrt, tanh
+from dlcore.random import Generator
+from dlcore.samples import Domain, sample
+from dlcore.shaping import Shape
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gelu", "glu",
+    "hardsigmoid", "hardswish", "hardtanh", "hinge_loss", "huber_loss", "kl_div", "l1_loss",
+    "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "mse_loss",
+    "nll_loss", "normalize", "prelu", "relu", "relu6", "rms_norm", "selu", "sigmoid", "silu",
+    "smooth_l1_loss", "softmax", "softplus", "softsign", "squared_loss", "step", "tanh",
+    "triplet_margin_loss",
+]
+
+_APART = Domain(low=0.5, high=2.0)  # from 0, where a norm has its kink
+
+# --- maps with weights ---------------------------------------------------------------------------
+
+
+def _linear_shape(s: Shape, t: Shape) -> Shape:
+    if not s or s[-1] != t[1]:
+        raise ValueError(f"x {s} must have in its last axis the {t[1]} features that weight {t}, "
+                         "(out_features, in_features), takes")
+    return (*s[:-1], t[0])
+
+
+def _weight_cotangent(g: V, x: V, weight: V) -> V:
+    """gᵀ x over all rows: in the layout of ``weight``, which no transposed product would have."""
+    if len(x.shape) == 1:
+        return expand_dims(g, -1) * expand_dims(x, -2)
+    if len(x.shape) > 2:
+        rows = math.prod(x.shape[:-1])
+        g, x = reshape(g, (rows, g.shape[-1])), reshape(x, (rows, x.shape[-1]))
+    return matmul(matrix_transpose(g), x)
+
+
+linear_p = bilinear(
+    "linear", lambda xp, x, y: xp.matmul(x, y.mT), _linear_shape,
+    lambda g, x, weight: matmul(g, weight), _weight_cotangent,
+    samples=[sample("n i, o i"), sample("a b i, o i"), sample("i, o i")],
+)
+
+
+@wants_tensors
+def linear(x: V, weight: V, bias: V | None = None) -> V:
+    """``x @ weight.T + bias``.
+
+    Args:
+        x: (..., in_features).
+        weight: (out_features, in_features).
+        bias: (out_features,), or None.
+
+        >>> import dlcore as dl
+        >>> linear(dl.ones((4, 3)), dl.ones((2, 3)), dl.ones(2)).shape
+        (4, 2)
+    """
+    if len(weight.shape) != 2:
+        raise ValueError(f"linear: weight must be (out_features, in_features), it has shape {weight.shape}")
+    out = linear_p(x, weight)
+    return out if bias is None else out + bias
+
+
+@wants_tensors
+def embedding(indices: V, weight: V) -> V:
+    """The rows of ``weight`` that ``indices``, integers of any shape, name.
+
+    Raises:
+        IndexError: an index is not a row (looked at where that costs no waiting).
+
+        >>> import dlcore as dl
+        >>> embedding(dl.tensor([[1, 0]]), dl.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+        [[[3.0, 4.0], [1.0, 2.0]]]
+    """
+    checked_range("embedding", "index", indices, weight.shape[0])
+    return take(weight, indices, 0)
+
+
+@wants_tensors
+def dropout(x: V, p: float = 0.5, *, training: bool = True, rng: Generator | None = None) -> V:
+    """``x`` with each element set to 0 with probability ``p``, the others divided by ``1 - p``.
+
+    Args:
+        x: of any shape.
+        p: 0 to 1.
+        training: if false, ``x`` is returned as it is.
+        rng: where the random numbers come from; dlcore's default generator if None.
+
+    Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
+    overfitting".
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p must be a probability from 0 to 1, got {p}")
+    if not training or p == 0:
+        return x
+    if p == 1:
+        return x * 0.0
+    generator = random.default_generator if rng is None else rng
+    return masked(x, generator.bernoulli(1 - p, x.shape, backend=x.backend)) * (1.0 / (1.0 - p))
+
+
+# --- normalisation -------------------------------------------------------------------------------
+
+
+def _trailing(name: str, x: V, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """The axes that ``normalized_shape`` names: the last ones."""
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not sizes or x.shape[-len(sizes):] != sizes:
+        raise ValueError(f"{name}: the last axes of x {x.shape} must have normalized_shape {sizes}")
+    return tuple(range(-len(sizes), 0))
+
+
+def _scaled(x: V, weight: V | None, bias: V | None) -> V:
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
+@wants_tensors
+def layer_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
+               bias: V | None = None, eps: float = 1e-5) -> V:
+    """``x`` with mean 0 and variance 1 over its last axes, then scaled and shifted.
+
+    Args:
+        x: of any shape that ends in ``normalized_shape``.
+        normalized_shape: the sizes of those axes.
+        weight: factors, of shape ``normalized_shape``.
+        bias: summands, likewise.
+        eps: added to the variance.
+
+    Source: Ba, Kiros & Hinton (2016), "Layer normalization".
+    """
+    axes = _trailing("layer_norm", x, normalized_shape)
+    centred = x - mean(x, axes, keepdims=True)
+    variance = mean(square(centred), axes, keepdims=True)
+    return _scaled(centred * rsqrt(variance + eps), weight, bias)
+
+
+@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
+@wants_tensors
+def rms_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
+             eps: float = 1e-5) -> V:
+    """``x`` divided by the root of its mean square over its last axes, then scaled.
+
+    Arguments as :func:`layer_norm` has them.
+
+    Source: Zhang & Sennrich (2019), "Root mean square layer normalization".
+    """
+    axes = _trailing("rms_norm", x, normalized_shape)
+    return _scaled(x * rsqrt(mean(square(x), axes, keepdims=True) + eps), weight, None)
+
+
+@operation(samples=[sample("a b", _APART), sample("a b", _APART, p=3.0, axis=0)])
+def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
+    """``x`` divided by its ``p``-norm along ``axis``, or by ``eps`` where the norm is less.
+
+        >>> import dlcore as dl
+        >>> normalize(dl.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    if p == 2:
+        norm = sqrt(_sum(square(x), axis=axis, keepdims=True))
+    else:
+        norm = pow(_sum(pow(absolute(x), p), axis=axis, keepdims=True), 1.0 / p)
+    return x / maximum(norm, eps)
+
+
+@operation(samples=[sample("a b, a b", _APART), sample("a b, a b", _APART, axis=0)])
+def cosine_similarity(x1: V, x2: V, axis: int = 1, eps: float = 1e-8) -> V:
+    """The cosine of the angle between ``x1`` and ``x2`` along ``axis``; 0 for a vector of zeros."""
+    norms = [maximum(sqrt(_sum(square(x), axis=axis)), eps) for x in (x1, x2)]
+    return _sum(x1 * x2, axis=axis) / (norms[0] * norms[1])
