@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Number
+from operator import index
 from typing import Any
 
 import backends
-from backends import as_dtype, get_default_dtype
+from backends import Backend, as_dtype, get_default_dtype, host
 from backends.dtypes import int64
-from dlcore.shaping import Shape
+from dlcore.shaping import checked_sizes
 from dlcore.tensors import Tensor, leaf_of
 
 __all__ = ["arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "zeros"]
@@ -23,11 +25,16 @@ def _made(array: Any, requires_grad: bool) -> Tensor:
     return x
 
 
-def _sizes(name: str, shape: Sizes) -> Shape:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if any(not isinstance(n, int) or n < 0 for n in sizes):
-        raise ValueError(f"{name}: a shape holds sizes that are not negative, got {shape!r}")
-    return sizes
+def _filled(name: str, shape: Sizes, value: Any, dtype: Any, xp: Backend) -> Any:
+    """An array of one value, a number of Python or NumPy."""
+    sizes = checked_sizes(name, shape)
+    if not isinstance(value, Number) and not host.is_scalar(value):
+        raise TypeError(f"{name}: the value must be a number, got {value!r}")
+    chosen = as_dtype(type(value) if dtype is None else dtype)
+    try:
+        return xp.full(sizes, value, chosen)
+    except OverflowError as error:
+        raise ValueError(f"{name}: {value} does not fit {chosen}") from error
 
 
 def zeros(shape: Sizes, dtype: Any = None, *, requires_grad: bool = False) -> Tensor:
@@ -36,24 +43,23 @@ def zeros(shape: Sizes, dtype: Any = None, *, requires_grad: bool = False) -> Te
         >>> zeros((2, 3)).shape
         (2, 3)
     """
-    return full(shape, 0.0, dtype, requires_grad=requires_grad)
+    return _made(_filled("zeros", shape, 0.0, dtype, backends.current()), requires_grad)
 
 
 def ones(shape: Sizes, dtype: Any = None, *, requires_grad: bool = False) -> Tensor:
     """A tensor of ones, in the default float dtype unless another is given."""
-    return full(shape, 1.0, dtype, requires_grad=requires_grad)
+    return _made(_filled("ones", shape, 1.0, dtype, backends.current()), requires_grad)
 
 
 def full(shape: Sizes, fill_value: float, dtype: Any = None, *, requires_grad: bool = False) -> Tensor:
     """A tensor of one value; without a dtype in that of the Python number."""
-    xp = backends.current()
-    chosen = as_dtype(type(fill_value) if dtype is None else dtype)
-    return _made(xp.full(_sizes("full", shape), fill_value, chosen), requires_grad)
+    return _made(_filled("full", shape, fill_value, dtype, backends.current()), requires_grad)
 
 
 def empty(shape: Sizes, dtype: Any = None) -> Tensor:
     """A tensor whose elements are whatever lay in memory."""
-    return Tensor(backends.current().empty(_sizes("empty", shape), as_dtype(dtype or get_default_dtype())))
+    sizes = checked_sizes("empty", shape)
+    return Tensor(backends.current().empty(sizes, as_dtype(dtype or get_default_dtype())))
 
 
 def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
@@ -63,7 +69,8 @@ def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
 
 def full_like(x: Tensor, fill_value: float, dtype: Any = None) -> Tensor:
     """As :func:`full`, with the shape and backend of ``x``, and its dtype unless another is given."""
-    return Tensor(backends.get_backend(x.backend).full(x.shape, fill_value, as_dtype(dtype or x.dtype)))
+    home = backends.get_backend(x.backend)
+    return Tensor(_filled("full_like", x.shape, fill_value, dtype or x.dtype, home))
 
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
@@ -75,11 +82,22 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
         [0, 1, 2, 3]
     """
     start, stop = (0, start) if stop is None else (start, stop)
+    start, stop, step = (_number("arange", n) for n in (start, stop, step))
     if step == 0:
         raise ValueError("arange: step must not be 0")
     whole = all(isinstance(n, int) for n in (start, stop, step))
     chosen = as_dtype(dtype) if dtype is not None else int64 if whole else get_default_dtype()
     return Tensor(backends.current().arange(start, stop, step, chosen))
+
+
+def _number(name: str, n: Any) -> float:
+    """``n``, perhaps NumPy's or a tensor, as a number of Python: an int if its type is, else a float."""
+    try:
+        return index(n)
+    except TypeError:
+        if isinstance(n, str):
+            raise TypeError(f"{name}: needs numbers, got {n!r}") from None
+        return float(n)
 
 
 def linspace(start: float, stop: float, num: int = 50, dtype: Any = None, *, endpoint: bool = True) -> Tensor:
@@ -96,5 +114,6 @@ def linspace(start: float, stop: float, num: int = 50, dtype: Any = None, *, end
 
 def eye(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     """A matrix with ones on the ``k``-th diagonal and zeros elsewhere."""
+    (n_rows, n_cols) = checked_sizes("eye", (n_rows, n_rows if n_cols is None else n_cols))
     chosen = as_dtype(dtype or get_default_dtype())
     return Tensor(backends.current().eye(n_rows, n_cols, k=k, dtype=chosen))

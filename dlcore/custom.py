@@ -6,14 +6,16 @@ arguments come at once, so its one parent is a ``pack`` node, which hands them o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
+from backends import Backend, DType
 from dlcore import core, ops, random, trees
-from dlcore.core import Primitive, Value, alias, lifted, pack, selected
-from dlcore.history import Node, is_recording, next_age, recording, unannounced, walk
-from dlcore.tensors import Tensor, tensor
-from dlcore.transforms import Linearized, Tree, bare, home_of
+from dlcore.core import Primitive, Value, alias, dtype_of, lifted, pack, selected
+from dlcore.history import Node, Shape, is_recording, next_age, recording, unannounced, walk
+from dlcore.tensors import Tensor, home_of, matching, tensor
+from dlcore.transforms import Linearized, Tree, bare, own_leaf, stand_in
 
 __all__ = ["custom_vjp", "remat"]
 
@@ -34,7 +36,10 @@ def kept(tree: Tree) -> Tree:
 
 def restored(tree: Tree, recorded: bool) -> Tree:
     """What :func:`kept` took apart; with its history only if the pass is recorded."""
-    return trees.mapped(lambda k: lifted(k.array, k.node if recorded else None) if type(k) is Kept else k, tree)
+    def restore(k: Any) -> Any:
+        return lifted(k.array, k.node if recorded else None) if type(k) is Kept else k
+
+    return trees.mapped(restore, tree)
 
 
 class Call:
@@ -66,15 +71,16 @@ def _push(ts: Sequence[Any], outs: Sequence[Any], packed: Any, *, call: Call) ->
     return [ops.zeros_like(o) if t is None else t for t, o in zip(found, outs, strict=True)]
 
 
-composite = Primitive("composite", lambda xp, packed, *, call: packed, None, (_pull,), (_push,), outputs=tuple)
+composite = Primitive(
+    "composite", lambda xp, packed, *, call: packed, None, (_pull,), (_push,), outputs=tuple)
 
 
-def entered(call: Call, result: Tree, outputs: Sequence[Value], parents: Sequence[Node | None]) -> Tree:
-    """``result`` as new values, whose history is one node: ``call``, made from ``parents``."""
+def entered(call: Call, outputs: Sequence[Value], parents: Sequence[Node | None]) -> list[Any]:
+    """``outputs`` as new values, whose history is one node: ``call``, made from ``parents``."""
     xp, arrays = home_of(outputs[0]), [bare(o) for o in outputs]
     packed = Node(pack, (None,) * len(parents), tuple(parents), {}, None, xp)
     node = Node(composite, (None,), (packed,), {"call": call}, tuple(arrays), xp)
-    return trees.rebuilt(result, [lifted(a, selected(node, i)) for i, a in enumerate(arrays)])
+    return [lifted(a, selected(node, i)) for i, a in enumerate(arrays)]
 
 
 def run(f: Callable[..., Any], args: Tree) -> tuple[Any, list[Any], int]:
@@ -92,7 +98,7 @@ def captured(values: Iterable[Any], inputs: Iterable[Any], since: int) -> tuple[
     order, _ = walk(roots, since)
     found = dict.fromkeys(n for n in roots if n is not None and n.age < since)
     for node in order:
-        if node.primitive is None:
+        if own_leaf(node):
             found[node] = None
         elif node not in own:
             found.update(dict.fromkeys(p for p in node.parents if p is not None and p.age < since))
@@ -107,42 +113,60 @@ def as_values(tree: Tree) -> list[Any]:
 # --- a rule of the user's own ----------------------------------------------------------------------------
 
 
+class Like(NamedTuple):
+    """What is known of a value whose cotangent is to come: it must have the same."""
+
+    shape: Shape
+    dtype: DType
+    xp: Backend
+
+
+def like(x: Value) -> Like:
+    return Like(x.shape, dtype_of(x), home_of(x))
+
+
 class CustomCall(Call):
     """A call whose derivative the user gave."""
 
-    def __init__(self, backward: Callable[[Tree, Tree], Any], saved: Tree, result: Tree, args: tuple[Tree, ...],
-                 outputs: Sequence[Value]) -> None:
+    def __init__(self, backward: Callable[[Tree, Tree], Any], saved: Tree, result: Tree,
+                 args: tuple[Tree, ...], outputs: Sequence[Value]) -> None:
         self.backward, self.saved = backward, kept(saved)
-        self.result = trees.mapped(lambda o: 0, result)  # only how it is nested
-        self.shapes = [[getattr(x, "shape", ()) for x in trees.leaves(a)] for a in args]
-        self.zeros = [Kept(ops.zeros_like(o.linked(None))) for o in outputs]
+        self.result, self.args = (trees.mapped(lambda o: 0, t) for t in (result, args))  # only how they are nested
+        self.likes = [[like(x) if isinstance(x, Value) else None for x in trees.leaves(a)] for a in args]
+        self.outputs = [like(o) for o in outputs]
 
     def pull(self, gs: Sequence[Value], recorded: bool) -> list[Value | None]:
         found = self.backward(restored(self.saved, recorded), trees.rebuilt(self.result, gs))
-        each = [found] if len(self.shapes) == 1 and not (isinstance(found, tuple) and len(found) == 1) else found
-        if not isinstance(each, list | tuple) or len(each) != len(self.shapes):
-            raise ValueError(f"custom_vjp: backward must return {len(self.shapes)} cotangents, one for each "
-                             f"argument, got {type(found).__name__}{'' if not isinstance(found, tuple) else f' of {len(found)}'}")
+        count = len(self.likes)
+        each = [found] if count == 1 and not (isinstance(found, tuple) and len(found) == 1) else found
+        if not isinstance(each, list | tuple) or len(each) != count:
+            raise ValueError(f"custom_vjp: backward must return {count} cotangents, one for each argument, "
+                             f"got {_counted(found)}")
         matched: list[Value | None] = []
-        for g, shapes in zip(each, self.shapes, strict=True):
-            given = [None] * len(shapes) if g is None else trees.leaves(g)
-            if [getattr(x, "shape", s) for x, s in zip(given, shapes, strict=False)] != shapes or len(given) != len(shapes):
-                raise ValueError(f"custom_vjp: backward returned a cotangent of shapes "
-                                 f"{[getattr(x, 'shape', None) for x in given]} for an argument of shapes {shapes}")
-            matched += given
+        for i, (g, likes) in enumerate(zip(each, self.likes, strict=True)):
+            if g is not None and not trees.same_structure(self.args[i], g):
+                raise ValueError(f"custom_vjp: the cotangent that backward returned for argument {i} must be nested "
+                                 "like that argument")
+            given = [None] * len(likes) if g is None else trees.leaves_as(self.args[i], g)
+            what = f"custom_vjp: the cotangent that backward returned for argument {i}"
+            matched += [None if d is None or x is None or x.dtype.kind not in ("float", "complex")
+                        else matching(what, d, x) for d, x in zip(given, likes, strict=True)]
         return matched
 
     def push(self, ts: Sequence[Value | None], recorded: bool) -> Sequence[Value | None]:
         """The rule is linear in the cotangent, so pulling back through it pushes forward."""
         live = [i for i, t in enumerate(ts) if t is not None]
+        smooth = [i for i, o in enumerate(self.outputs) if o.dtype.kind in ("float", "complex")]
+        zeros: list[Value] = [Tensor(o.xp.zeros(o.shape, o.dtype)) for o in self.outputs]
 
         def pulled(*gs: Value) -> list[Value]:
-            found, zero = self.pull(gs, recorded), ops.sum(gs[0]) * 0.0
-            return [zero + ops.zeros_like(ts[i]) if (d := found[i]) is None else d for i in live]
+            full = dict(enumerate(zeros)) | dict(zip(smooth, gs, strict=True))
+            found = self.pull(list(full.values()), recorded)
+            return [ops.zeros_like(ts[i]) if (d := found[i]) is None else d for i in live]
 
-        at = Linearized("custom_vjp", pulled, [lifted(z.array, None) for z in self.zeros])
-        pushed: Sequence[Value] = at.pull([ts[i] for i in live])
-        return pushed
+        at = Linearized("custom_vjp", pulled, [zeros[i] for i in smooth])
+        pushed = dict(zip(smooth, at.pull([ts[i] for i in live]), strict=True))
+        return [pushed.get(i) for i in range(len(zeros))]
 
 
 def custom_vjp(forward: Callable[..., tuple[Tree, Tree]],
@@ -166,17 +190,33 @@ def custom_vjp(forward: Callable[..., tuple[Tree, Tree]],
         tensor(100., float32)
     """
     def call(*args: Tree) -> Tree:
+        if not is_recording():
+            return in_two(forward(*args))[0]
         parents = [x.node if isinstance(x, Value) else None for x in trees.leaves(args)]
-        if not is_recording() or not any(parents):
-            return forward(*args)[0]
-        (out, saved), inputs, since = run(forward, args)
+        both, inputs, since = run(forward, args)
+        out, saved = in_two(both)
         outputs = as_values(out)
         if captured([*outputs, *trees.leaves(saved)], inputs, since)[1]:
-            raise ValueError("custom_vjp: forward uses a tensor that requires a gradient and is not an argument; "
-                             "make it an argument, or detach() it")
-        return entered(CustomCall(backward, saved, out, args, outputs), out, outputs, parents)
+            raise ValueError("custom_vjp: forward uses a tensor that requires a gradient and is not an "
+                             "argument; make it an argument, or detach() it")
+        if not outputs or not any(parents):
+            return out
+        return trees.rebuilt(out, entered(CustomCall(backward, saved, out, args, outputs), outputs, parents))
 
     return call
+
+
+def in_two(both: Any) -> tuple[Tree, Tree]:
+    """What ``forward`` returned: the result and what is saved."""
+    if not isinstance(both, tuple) or len(both) != 2:
+        raise TypeError("custom_vjp: forward must return two things, the result and what backward needs; "
+                        f"got {_counted(both)}")
+    return both
+
+
+def _counted(x: Any) -> str:
+    """What kind of thing ``x`` is, and of how many."""
+    return f"a {type(x).__name__}{f' of {len(x)}' if isinstance(x, tuple) else ''}"
 
 
 # --- recomputing instead of remembering --------------------------------------------------------------------
@@ -186,32 +226,42 @@ class Recomputed(Call):
     """A call that is made again when its derivative is asked for."""
 
     def __init__(self, f: Callable[..., Tree], args: tuple[Tree, ...], outside: Sequence[Node],
-                 state: tuple[int, int]) -> None:
-        self.f, self.args, self.outside, self.state = f, kept(args), list(outside), state
+                 states: Mapping[random.Generator, tuple[int, int]]) -> None:
+        self.f, self.args, self.outside, self.states = f, kept(args), list(outside), states
         self.active = [type(k) is Kept and k.node is not None for k in trees.leaves(self.args)]
+        self.captured = [(n, x.array) for n in outside if n.primitive is None and (x := n.out()) is not None]
 
     def again(self, recorded: bool) -> tuple[list[Value], list[Node], list[Node | None]]:
         """The outputs of another run, its history, and the nodes in it that stand for the parents."""
         args = restored(self.args, recorded)
         if not recorded:  # the arguments are leaves now
-            args = trees.rebuilt(args, [x.linked(Node(None, (), (), {}, lambda: None, home_of(x))) if on else x
+            args = trees.rebuilt(args, [stand_in(x) if on else x
                                         for x, on in zip(trees.leaves(args), self.active, strict=True)])
-        before, random.default_generator.state = random.default_generator.state, self.state
-        try:
+        with random.replayed(self.states), self.as_it_was():
             result, inputs, since = run(self.f, args)
-        finally:
-            random.default_generator.state = before
-        outputs = as_values(result)
+        outputs = live_outputs(result)
         order, _ = walk([o.node for o in outputs], since)
         return outputs, order, [x.node if on else None for x, on in zip(inputs, self.active, strict=True)]
 
+    @contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """The captured leaves hold what they held, even if their ``.data`` was replaced since."""
+        leaves = [(x, array) for n, array in self.captured if (x := n.out()) is not None]
+        now = [x.array for x, _ in leaves]
+        try:
+            for x, array in leaves:
+                x.array = array
+            yield
+        finally:
+            for (x, _), array in zip(leaves, now, strict=True):
+                x.array = array
+
     def pull(self, gs: list[Value], recorded: bool) -> Sequence[Value | None]:
         outputs, order, inputs = self.again(recorded)
-        flow: dict[Node, Any] = {}
+        flow: dict[Any, Any] = {}
         for o, g in zip(outputs, gs, strict=True):
-            if o.node is not None:
-                d = g if recorded else bare(g)
-                flow[o.node] = flow[o.node] + d if o.node in flow else d
+            d = g if recorded else bare(g)
+            flow[o.node] = flow[o.node] + d if o.node in flow else d
         targets = [n for n in (*inputs, *self.outside) if n is not None]
         found = core.pullback(order, flow, targets, recorded=recorded) | flow  # what is outside stays in flow
         return [self._value(found.get(n)) if n else None for n in (*inputs, *self.outside)]
@@ -220,8 +270,8 @@ class Recomputed(Call):
         outputs, order, inputs = self.again(recorded)
         flow = {n: t if recorded else bare(t) for n, t in zip((*inputs, *self.outside), ts, strict=True)
                 if n is not None and t is not None}
-        reached = core.pushforward(order, flow, recorded=recorded)
-        return [self._value(reached.get(o.node)) if o.node else None for o in outputs]
+        reached: dict[Any, Any] = core.pushforward(order, flow, recorded=recorded)
+        return [self._value(reached.get(o.node)) for o in outputs]
 
     def _value(self, d: Any) -> Value | None:
         return d if d is None or isinstance(d, Value) else Tensor(d)
@@ -240,13 +290,24 @@ def remat(f: Callable[..., Tree]) -> Callable[..., Tree]:
     def call(*args: Tree) -> Tree:
         if not is_recording():
             return f(*args)
-        state = random.default_generator.state
-        result, inputs, since = run(f, args)
-        outputs = as_values(result)
+        with random.watched() as states:
+            result, inputs, since = run(f, args)
+        outputs = live_outputs(result)
         _, outside = captured(outputs, inputs, since)
         parents = [x.node if isinstance(x, Value) else None for x in trees.leaves(args)] + outside
-        if not outputs or not any(parents):
+        if not outputs:
             return result
-        return entered(Recomputed(f, args, outside, state), result, outputs, parents)
+        entries = iter(entered(Recomputed(f, args, outside, states), outputs, parents))
+        return trees.mapped(lambda o: next(entries) if is_live(o) else o, result)
 
     return call
+
+
+def live_outputs(result: Tree) -> list[Any]:
+    """Those leaves of a result that have a history."""
+    return [o for o in trees.leaves(result) if is_live(o)]
+
+
+def is_live(o: Any) -> bool:
+    """Whether ``o`` is a value with a history."""
+    return isinstance(o, Value) and o.node is not None

@@ -139,11 +139,11 @@ def announce(xp: Backend | None, scope: AbstractContextManager[object] | None = 
 def unannounced() -> Iterator[bool]:
     """Users' code inside a rule: it sees values only.  Yields whether the pass is recorded."""
     before = announced()
-    announce(None)
+    _here.set(None)  # the scope that was entered for it stays: it is left by whoever announced it
     try:
         yield before is None
     finally:
-        announce(before)
+        _here.set(before)
 
 
 def walk(roots: Iterable[Node | None], since: int = 0) -> tuple[list[Node], list[Node]]:

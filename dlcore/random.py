@@ -12,16 +12,20 @@ are those of NumPy's bit generator ``Philox(key=seed)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from operator import index
 from threading import Lock
 from typing import Any
 
 import backends
 from backends import Backend, as_dtype, distributions, get_default_dtype
-from dlcore.shaping import Shape
+from dlcore.shaping import checked_sizes
 from dlcore.tensors import Tensor
 
-__all__ = ["Generator", "bernoulli", "default_generator", "integers", "normal", "permutation", "seed", "uniform"]
+__all__ = ["Generator", "bernoulli", "default_generator", "integers", "normal", "permutation", "seed",
+           "uniform"]
 
 Sizes = int | Sequence[int]
 
@@ -38,7 +42,7 @@ class Generator:
 
     def __init__(self, seed: int = 0) -> None:
         self._lock = Lock()
-        self.state = (seed, 0)
+        self.state = (checked_seed(seed), 0)
 
     @property
     def state(self) -> tuple[int, int]:
@@ -47,19 +51,23 @@ class Generator:
 
     @state.setter
     def state(self, state: tuple[int, int]) -> None:
-        key, position = state
-        if not (isinstance(key, int) and 0 <= key < 2**64 and isinstance(position, int) and position >= 0):
-            raise ValueError(f"random: the seed must be a whole number from 0 to 2**64 - 1, got {key!r}"
-                             if position == 0 else f"random: ({key!r}, {position!r}) is no state of a generator")
+        try:
+            key, position = map(index, state)
+        except (TypeError, ValueError):
+            key, position = -1, 0
+        if not (0 <= key < 2**64 and position >= 0):
+            raise ValueError(f"random: a state is a seed from 0 to 2**64 - 1 and a position, got {state!r}")
         with self._lock:
             self._key, self._position = key, position
 
     def _words(self, xp: Backend, count: int) -> Any:
         """The next ``count`` words, each uniform over 64 bits."""
         with self._lock:
-            start = self._position
+            key, start = self._key, self._position
             self._position += count
-        return xp.random_words(self._key, start, count)
+        if (states := _watched.get()) is not None:
+            states.setdefault(self, (key, start))
+        return xp.random_words(key, start, count)
 
     def uniform(self, shape: Sizes = (), low: float = 0.0, high: float = 1.0, dtype: Any = None, *,
                 backend: str | None = None) -> Tensor:
@@ -74,7 +82,8 @@ class Generator:
         """
         if not low <= high:
             raise ValueError(f"uniform: low must not exceed high, got {low} and {high}")
-        xp, shape, dtype = _at(backend), _sizes(shape), as_dtype(dtype or get_default_dtype())
+        xp, shape = _at(backend), checked_sizes("uniform", shape)
+        dtype = as_dtype(dtype or get_default_dtype())
         unit = distributions.uniform(xp, self._words(xp, math.prod(shape)), dtype)
         return Tensor(xp.reshape(unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low, shape))
 
@@ -83,44 +92,98 @@ class Generator:
         """Normally distributed numbers; ``std`` is not negative, the rest as :meth:`uniform` has it."""
         if std < 0:
             raise ValueError(f"normal: std must not be negative, got {std}")
-        xp, shape, dtype = _at(backend), _sizes(shape), as_dtype(dtype or get_default_dtype())
+        xp, shape = _at(backend), checked_sizes("normal", shape)
+        dtype = as_dtype(dtype or get_default_dtype())
         size = math.prod(shape)
         standard = distributions.normal(xp, self._words(xp, size + size % 2), dtype)[:size]
         return Tensor(xp.reshape(standard if (mean, std) == (0.0, 1.0) else standard * std + mean, shape))
 
-    def integers(self, low: int, high: int | None = None, shape: Sizes = (), *, backend: str | None = None) -> Tensor:
+    def integers(self, low: int, high: int | None = None, shape: Sizes = (), *,
+                 backend: str | None = None) -> Tensor:
         """int64 numbers in [low, high), all equally likely; with one bound in [0, low)."""
         low, high = (0, low) if high is None else (low, high)
-        xp, shape = _at(backend), _sizes(shape)
-        return Tensor(xp.reshape(distributions.integers(xp, self._words(xp, math.prod(shape)), low, high), shape))
+        low, high = whole("integers", low), whole("integers", high)
+        xp, shape = _at(backend), checked_sizes("integers", shape)
+        drawn = distributions.integers(xp, self._words(xp, math.prod(shape)), low, high)
+        return Tensor(xp.reshape(drawn, shape))
 
     def bernoulli(self, p: float = 0.5, shape: Sizes = (), *, backend: str | None = None) -> Tensor:
         """Booleans that are True with probability ``p``."""
         if not 0 <= p <= 1:
             raise ValueError(f"bernoulli: p must be a probability from 0 to 1, got {p}")
-        xp, shape = _at(backend), _sizes(shape)
-        return Tensor(xp.reshape(distributions.uniform(xp, self._words(xp, math.prod(shape)), "float64") < p, shape))
+        xp, shape = _at(backend), checked_sizes("bernoulli", shape)
+        unit = distributions.uniform(xp, self._words(xp, math.prod(shape)), "float64")
+        return Tensor(xp.reshape(unit < p, shape))
 
     def permutation(self, n: int, *, backend: str | None = None) -> Tensor:
         """The int64 numbers from 0 to ``n`` - 1 in random order, all orders equally likely."""
+        n, xp = whole("permutation", n), _at(backend)
         if n < 0:
             raise ValueError(f"permutation: n must not be negative, got {n}")
-        xp = _at(backend)
         return Tensor(distributions.permutation(xp, self._words(xp, n)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _at_state, (self.state,)  # a lock is neither copied nor pickled
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._key}, position={self._position})"
 
 
+def whole(name: str, n: Any) -> int:
+    """``n`` as an int of Python, if it is whole by type."""
+    try:
+        return index(n)
+    except TypeError:
+        raise TypeError(f"{name}: needs whole numbers, got {n!r}") from None
+
+
+def checked_seed(seed: Any) -> int:
+    """``seed``, if it is one."""
+    if not (hasattr(seed, "__index__") and 0 <= index(seed) < 2**64):
+        raise ValueError(f"random: the seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
+    return index(seed)
+
+
+def _at_state(state: tuple[int, int]) -> Generator:
+    generator = Generator()
+    generator.state = state
+    return generator
+
+
+States = dict[Generator, tuple[int, int]]
+_watched: ContextVar[States | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[States]:
+    """Yields a dict that tells of every generator drawn from in the ``with`` block where it stood before."""
+    states: States = {}
+    token = _watched.set(states)
+    try:
+        yield states
+    finally:
+        _watched.reset(token)
+        if (around := _watched.get()) is not None:
+            around.update(states | around)
+
+
+@contextmanager
+def replayed(states: Mapping[Generator, tuple[int, int]]) -> Iterator[None]:
+    """Let generators draw in the ``with`` block what they drew from these states, then go on as before."""
+    before = {generator: generator.state for generator in states}
+    token = _watched.set(None)
+    try:
+        for generator, state in states.items():
+            generator.state = state
+        yield
+    finally:
+        _watched.reset(token)
+        for generator, state in before.items():
+            generator.state = state
+
+
 def _at(backend: str | None) -> Backend:
     return backends.current() if backend is None else backends.get_backend(backend)
-
-
-def _sizes(shape: Sizes) -> Shape:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if any(not isinstance(n, int) or n < 0 for n in sizes):
-        raise ValueError(f"random: a shape holds sizes that are not negative, got {shape!r}")
-    return sizes
 
 
 default_generator = Generator(0)
@@ -140,4 +203,4 @@ def seed(n: int) -> None:
         >>> default_generator.state
         (1, 0)
     """
-    default_generator.state = (n, 0)
+    default_generator.state = (checked_seed(n), 0)

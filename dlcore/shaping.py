@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import index
 from typing import Any
 
@@ -18,7 +18,7 @@ def checked_sizes(name: str, shape: Any) -> Shape:
         ValueError: a size is negative, or no whole number.
     """
     try:
-        sizes = tuple(map(index, shape)) if isinstance(shape, Iterable) else (index(shape),)
+        sizes = (index(shape),) if hasattr(shape, "__index__") else tuple(map(index, shape))
     except TypeError:
         sizes = (-1,)
     if any(n < 0 for n in sizes):

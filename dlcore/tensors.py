@@ -8,6 +8,7 @@ from weakref import ref
 
 import backends
 from backends import OWNERS, Backend, BackendError, DType, as_dtype, backend_of, host
+from backends.dtypes import DTYPES
 from dlcore import core
 from dlcore.dispatch import apply_to_tensors, moved
 from dlcore.history import HistoryError, Node, Released, Shape, recording, walk
@@ -25,6 +26,8 @@ class Tensor(Operators):
 
     __slots__ = ("__weakref__", "_grad", "_role", "array", "node")
 
+    _grad: Tensor | None  # this one and the next are absent until they are set
+    _role: str
     level: ClassVar[int] = 0
     apply = staticmethod(apply_to_tensors)
 
@@ -32,6 +35,7 @@ class Tensor(Operators):
         self.array, self.node = array, node
 
     def linked(self, node: Node | None) -> Tensor:
+        """The same array with another history."""
         return Tensor(self.array, node)
 
     # --- what it holds -----------------------------------------------------------------------------
@@ -46,8 +50,9 @@ class Tensor(Operators):
     def data(self, new: Any) -> None:
         array, old = new.array if type(new) is Tensor else new, self.array
         if OWNERS.get(type(array)) is not self._owner() and not self._owner().owns(array):
-            raise BackendError(f"data: a {type(array).__name__} cannot replace an array of {self.backend}; "
-                               f"make it with dl.tensor(...) or move it with Tensor.to({self.backend!r})")
+            kind = BackendError if hasattr(array, "dtype") else TypeError
+            raise kind(f"data: a {type(array).__name__} cannot replace an array of {self.backend}; "
+                       f"make it with dl.tensor(...) or move it with Tensor.to({self.backend!r})")
         if array.shape != old.shape or (array.dtype is not old.dtype and array.dtype != old.dtype):
             raise ValueError(f"data: {self._owner().dtype_name(array)}{tuple(array.shape)} cannot replace "
                              f"{self.dtype}{self.shape}; shape and dtype must stay")
@@ -56,7 +61,7 @@ class Tensor(Operators):
     @property
     def shape(self) -> Shape:  # type: ignore[override]  # an attribute of Value, computed here
         """The sizes of the axes."""
-        return self.array.shape  # type: ignore[no-any-return]
+        return self.array.shape
 
     @property
     def dtype(self) -> DType:
@@ -86,8 +91,10 @@ class Tensor(Operators):
 
     @grad.setter
     def grad(self, new: Tensor | None) -> None:
-        if new is not None and (type(new) is not Tensor or new.shape != self.shape or new.dtype != self.dtype):
-            raise ValueError(f"grad: must be None or a tensor like this one, {self.dtype}{self.shape}; got {new!r}")
+        if new is not None and (type(new) is not Tensor or new.shape != self.shape or new.dtype != self.dtype
+                                or new._owner() is not self._owner()):
+            raise ValueError(f"grad: must be None or a tensor like this one, {self.dtype}{self.shape} on "
+                             f"{self.backend}; got {new!r}")
         self._grad = new
 
     @property
@@ -120,20 +127,19 @@ class Tensor(Operators):
         Raises:
             ValueError: there are more elements, or none.
         """
-        if self.size != 1:
+        if self.array.size != 1:
             raise ValueError(f"item: shape {self.shape} has {self.size} elements, not one; use tolist()")
-        return self.numpy().item()
+        return self._owner().scalar(self.array)
 
     def to(self, target: Any) -> Tensor:
         """This tensor on another backend, or in another dtype; recorded like any operation.
 
         Args:
-            target: a backend's name (``"cuda"``), or a dtype.
+            target: a backend's name (``"cuda"``), or a dtype or the name of one.
         """
-        if not isinstance(target, str) or isinstance(target, DType):
+        if not isinstance(target, str) or target in DTYPES:
             return self.astype(target)
-        there = backends.get_backend(target)
-        return moved(self, there)  # type: ignore[no-any-return]  # a tensor stays one
+        return moved(self, backends.get_backend(target))
 
     def __float__(self) -> float: return float(self._one("float"))
     def __int__(self) -> int: return int(self._one("int"))
@@ -147,20 +153,14 @@ class Tensor(Operators):
 
     def _one(self, wanted: str) -> Any:
         if self.size != 1:
-            raise ValueError(f"{wanted}() of a tensor of shape {self.shape}, {self.size} elements, is ambiguous; "
-                             "use dl.any(x), dl.all(x), x.item() or dl.where(...)")
+            raise ValueError(f"{wanted}() of a tensor of shape {self.shape}, {self.size} elements, is "
+                             "ambiguous; use dl.any(x), dl.all(x), x.item() or dl.where(...)")
         return self.numpy().item()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise TypeError("a dlcore tensor does not turn into a NumPy array by itself; call .numpy()")
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError("x[i] = v would change an array that the history may still read; "
-                        "write x = x.at[i].set(v), or x.at[i].add(v)")
 
     # --- derivatives -----------------------------------------------------------------------------------
 
-    def backward(self, cotangent: Any = None, create_graph: bool = False, retain_graph: bool | None = None) -> None:
+    def backward(self, cotangent: Any = None, create_graph: bool = False,
+                 retain_graph: bool | None = None) -> None:
         """Add d(self)/d(leaf), weighted by ``cotangent``, to the ``.grad`` of every leaf behind it.
 
         Args:
@@ -193,10 +193,7 @@ class Tensor(Operators):
                 raise ValueError(f"backward: shape {self.shape} is not a scalar; reduce it with .sum() or "
                                  ".mean(), or pass a cotangent of that shape")
             return self.node.xp.one(a.dtype)  # type: ignore[union-attr]  # there is a history
-        g = core.cast(given if type(given) is Tensor else tensor(given, self.dtype), self.dtype)
-        if g.shape != self.shape:
-            raise ValueError(f"backward: the cotangent has shape {g.shape}, the tensor {self.shape}")
-        return g
+        return matching("backward: the cotangent", given, self)
 
     # --- printing and copying ----------------------------------------------------------------------------
 
@@ -205,7 +202,8 @@ class Tensor(Operators):
         if self.backend != "cpu":
             parts.append(self.backend)
         if self.node is not None:
-            parts.append("requires_grad" if self.node.primitive is None else f"from {self.node.primitive.name}")
+            maker = self.node.primitive
+            parts.append("requires_grad" if maker is None else f"from {maker.name}")
         return f"tensor({', '.join(parts)})"
 
     def __reduce__(self) -> Any:
@@ -219,11 +217,31 @@ class Tensor(Operators):
         return rebuilt(*self.__reduce__()[1])
 
 
+def home_of(x: Any) -> Backend:
+    """The backend where the array of a value is, or will be."""
+    return x._owner() if type(x) is Tensor else x.xp  # a Symbol says so
+
+
+def matching(what: str, given: Any, like: Any) -> Any:
+    """``given``, a value or data for one, in the dtype of ``like``, whose shape and backend it must have."""
+    home = home_of(like)
+    if not isinstance(given, core.Value):
+        given = Tensor(home.from_host(host.array(given, core.dtype_of(like))))
+    if given.shape != like.shape:
+        raise ValueError(f"{what} has shape {given.shape}, not {like.shape}")
+    if home_of(given) is not home:
+        raise BackendError(f"{what} is on {home_of(given).name}, its value on {home.name}; "
+                           f"move it with Tensor.to({home.name!r})")
+    return core.cast_like(given, like)
+
+
 def gather(found: dict[Node, Any]) -> None:
     """Add what a pass has found to the gradients of the leaves: new tensors, nothing is written to."""
     for node, d in found.items():
         if (leaf := node.out()) is not None:
             g, before = d if type(d) is Tensor else Tensor(d), getattr(leaf, "_grad", None)
+            if g.array.dtype is not leaf.array.dtype:  # of bfloat16 NumPy makes float32 beside a number
+                g = core.cast_like(g, leaf)
             leaf._grad = g if before is None else before + g
 
 
@@ -260,10 +278,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         >>> tensor([1.0, 2.0])
         tensor([1., 2.], float32)
     """
-    if type(data) is Tensor:
-        x = Tensor(backends.current().from_host(data._owner().to_host(data.array), None if dtype is None else as_dtype(dtype)))
-    else:
-        x = Tensor(backends.current().from_host(host.array(data, None if dtype is None else as_dtype(dtype))))
+    chosen = None if dtype is None else as_dtype(dtype)
+    read = data._owner().to_host(data.array) if type(data) is Tensor else host.array(data, chosen)
+    x = Tensor(backends.current().from_host(read, chosen))
     if requires_grad:
         x.node = leaf_of(x)
     return x

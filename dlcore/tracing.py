@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
-from backends import Backend, DType, as_dtype
+from backends import Backend, BackendError, DType, as_dtype
 from dlcore import trees
 from dlcore.core import Primitive, select
-from dlcore.dispatch import WEAK, constant, promoted, shape_of
-from dlcore.history import Node, Shape, is_recording
+from dlcore.dispatch import WEAK, constant, operands_of, promoted, shape_of
+from dlcore.history import Node, Shape, is_recording, keep
 from dlcore.operators import Operators
-from dlcore.tensors import Tensor
-from dlcore.transforms import home_of
+from dlcore.tensors import Tensor, home_of
 
 __all__ = ["Program", "Symbol", "trace"]
 
@@ -46,17 +45,19 @@ class Trace:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self.homes: list[Backend] = []  # where each step computes
         self.captured: dict[int, tuple[Tensor, Symbol]] = {}  # by identity; tensors read anew at each run
 
     def append(self, step: Step, shape: Shape, dtype: DType, xp: Backend) -> Symbol:
         """The symbol of the result of a new step."""
         self.steps.append(step)
+        self.homes.append(xp)
         return Symbol(self, len(self.steps) - 1, shape, dtype, xp)
 
     def symbol_of(self, x: Tensor) -> Symbol:
         """The symbol for a tensor that the function captured; its history is that of the tensor."""
         if id(x) not in self.captured:
-            self.captured[id(x)] = x, self.append(Step(None, (), {}), tuple(x.shape), x.dtype, home_of(x))
+            self.captured[id(x)] = x, self.append(Step(None, (), {}), *_kind("trace", x))
         return self.captured[id(x)][1].linked(x.node)
 
 
@@ -72,6 +73,7 @@ class Symbol(Operators):
         self.xp, self.node = xp, node
 
     def linked(self, node: Node | None) -> Symbol:
+        """The same value with another history."""
         return Symbol(self.trace, self.position, self.shape, self.dtype, self.xp, node)
 
     @property
@@ -86,16 +88,18 @@ class Symbol(Operators):
     @staticmethod
     def apply(primitive: Primitive, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
         """Write down one step and, if derivatives may be asked for, remember it."""
-        home = next(a for a in args if type(a) is Symbol).trace
+        first = next(a for a in args if type(a) is Symbol)
+        home = first.trace
         if any(type(a) is Symbol and a.trace is not home for a in args):
             raise ValueError(f"{primitive.name}: the arguments belong to two traces; a symbol must not "
                              "outlive the function that is traced")
-        given = [a if type(a) in WEAK or type(a) is Symbol else home.symbol_of(constant(primitive, a)) for a in args]
+        given = [a if type(a) in WEAK or type(a) is Symbol else home.symbol_of(constant(primitive, a, first))
+                 for a in args]
         values = promoted(primitive, given)
         arrays = [v.linked(None) if type(v) is Symbol else v for v in values]
         shapes, dtypes = _results(primitive, values, params)
         step = Step(primitive, tuple(Place(a.position) if type(a) is Symbol else a for a in arrays), params)
-        xp = next(a.xp for a in arrays if type(a) is Symbol)
+        xp = _home(primitive, arrays)
         parents = [v.node if type(v) is Symbol else None for v in values]
         live = primitive.differentiable and any(p is not None for p in parents) and is_recording()
         if primitive.outputs is None:
@@ -108,8 +112,8 @@ class Symbol(Operators):
             return primitive.outputs(outs)
         node = _node(primitive, arrays, parents, params, outs, xp)
         return primitive.outputs(
-            o.linked(Node(select, (None,), (node,), {"index": i}, o, xp) if o.dtype.kind in ("float", "complex")
-                     else None) for i, o in enumerate(outs))
+            o.linked(Node(select, (None,), (node,), {"index": i}, o, xp)
+                     if o.dtype.kind in ("float", "complex") else None) for i, o in enumerate(outs))
 
     def __bool__(self) -> NoReturn:
         raise TypeError(f"{self} has no value until the program runs; use dl.where instead of a branch")
@@ -125,22 +129,33 @@ class Symbol(Operators):
         return f"<symbol {primitive.name if primitive else 'input'} {self.dtype}{self.shape}>"
 
 
-def _node(primitive: Primitive, arrays: Sequence[Any], parents: Sequence[Node | None], params: Mapping[str, Any],
-          out: Any, xp: Backend) -> Node:
-    args, kept = primitive.kept(arrays, out)
+def _node(primitive: Primitive, arrays: Sequence[Any], parents: Sequence[Node | None],
+          params: Mapping[str, Any], out: Any, xp: Backend) -> Node:
+    args, kept = keep(primitive, arrays, out)
     return Node(primitive, args, tuple(parents), params, kept, xp)
 
 
-def _results(primitive: Primitive, values: Sequence[Any], params: Mapping[str, Any]) -> tuple[list[Shape], list[DType]]:
+def _home(primitive: Primitive, arrays: Sequence[Any]) -> Backend:
+    """The one backend where all symbols among ``arrays`` will be."""
+    homes = list(dict.fromkeys(a.xp for a in arrays if type(a) is Symbol))
+    if len(homes) > 1:
+        raise BackendError(f"{primitive.name}: arrays on {homes[0].name} and {homes[1].name} in one "
+                           "operation; move one of them with Tensor.to(...)")
+    return homes[0]
+
+
+def _results(primitive: Primitive, values: Sequence[Any],
+             params: Mapping[str, Any]) -> tuple[list[Shape], list[DType]]:
     """The shapes and dtypes of all outputs, by the rules of the primitive."""
     if primitive.shape is None:
-        raise TypeError(f"{primitive.name}: the shape of the result depends on values, so it cannot be traced")
+        raise TypeError(f"{primitive.name}: the shape of the result depends on values, so it cannot be "
+                        "traced")
     try:
         shapes = primitive.shape(*map(shape_of, values), **params)
     except (ValueError, IndexError, TypeError) as reason:
         raise type(reason)(f"{primitive.name}: {reason}") from None
-    operands = values if primitive.promotes is None else [values[i] for i in primitive.promotes if i < len(values)]
-    given = [v.dtype for v in operands if type(v) is Symbol]
+    given = [v.dtype for v in operands_of(primitive, values) if type(v) is Symbol]
+    dtypes: Any
     if callable(primitive.result):
         dtypes = primitive.result(given, **params)
     else:
@@ -150,6 +165,14 @@ def _results(primitive: Primitive, values: Sequence[Any], params: Mapping[str, A
     return list(shapes), list(dtypes) if type(dtypes) is tuple else [dtypes] * len(shapes)
 
 
+def _kind(name: str, x: Any) -> tuple[Shape, DType, Backend]:
+    """What tells a tensor from one that needs another program."""
+    if type(x) is not Tensor:
+        raise TypeError(f"{name}: the arguments must be tensors, got {type(x).__name__}; "
+                        "make it one with dl.tensor(...)")
+    return tuple(x.shape), x.dtype, home_of(x)
+
+
 class Program:
     """What a function computes, step by step; call it with other tensors of the same kind.
 
@@ -157,15 +180,18 @@ class Program:
     """
 
     def __init__(self, trace: Trace, inputs: Sequence[Symbol], arguments: Any, result: Any) -> None:
-        self.steps, self.inputs, self.arguments, self.result = trace.steps, inputs, arguments, result
-        self.captured = [(x, s.position) for x, s in trace.captured.values()]
-        self.outputs = [o.position if type(o) is Symbol else trace.symbol_of(o).position if type(o) is Tensor else o
-                        for o in trees.leaves(result)]
+        self.inputs, self.arguments, self.result = inputs, arguments, result
+        symbols = [trace.symbol_of(o) if type(o) is Tensor else o for o in trees.leaves(result)]
+        if any(type(o) is Symbol and o.trace is not trace for o in symbols):
+            raise ValueError("trace: the result belongs to another trace; a symbol must not outlive the "
+                             "function that is traced")
+        self.steps, self.homes = trace.steps, trace.homes
+        self.outputs = [Place(o.position) if type(o) is Symbol else o for o in symbols]
         self.captured = [(x, s.position) for x, s in trace.captured.values()]
         last: dict[int, int] = {}
         for i, step in enumerate(self.steps):
             last.update((a.position, i) for a in step.args if type(a) is Place)
-        keep = {o for o in self.outputs if isinstance(o, int)}
+        keep = {o.position for o in self.outputs if type(o) is Place}
         self._done_after: list[list[int]] = [[] for _ in self.steps]
         for position, i in last.items():
             if position not in keep:
@@ -183,20 +209,21 @@ class Program:
         if not trees.same_structure(self.arguments, args):
             raise ValueError("program: the arguments are nested in another way than those it was traced with")
         done: list[Any] = [None] * len(self.steps)
-        for symbol, x in zip(self.inputs, trees.leaves(args), strict=True):
-            if (tuple(x.shape), x.dtype, home_of(x)) != (symbol.shape, symbol.dtype, symbol.xp):
+        for symbol, x in zip(self.inputs, trees.leaves_as(self.arguments, args), strict=True):
+            if _kind("program", x) != (symbol.shape, symbol.dtype, symbol.xp):
                 raise ValueError(f"program: traced with {symbol.dtype}{symbol.shape} on {symbol.xp.name}, "
                                  f"called with {x.dtype}{tuple(x.shape)} on {x.backend}; trace it again")
             done[symbol.position] = x.array
         for x, position in self.captured:
             done[position] = x.array
-        xp = (self.inputs[0].xp if self.inputs else home_of(self.captured[0][0])) if self.steps else None
-        for i, (primitive, places, params) in enumerate(self.steps):
+        for i, ((primitive, places, params), xp) in enumerate(zip(self.steps, self.homes, strict=True)):
             if primitive is not None:
-                done[i] = primitive.forward(xp, *(done[a.position] if type(a) is Place else a for a in places), **params)
+                arrays = [done[a.position] if type(a) is Place else a for a in places]
+                done[i] = primitive.forward(xp, *arrays, **params)
             for position in self._done_after[i]:
                 done[position] = None
-        return trees.rebuilt(self.result, [Tensor(done[o]) if type(o) is int else o for o in self.outputs])
+        found = [Tensor(done[o.position]) if type(o) is Place else o for o in self.outputs]
+        return trees.rebuilt(self.result, found)
 
 
 def trace(f: Callable[..., Any], *args: Any) -> Program:
@@ -205,6 +232,6 @@ def trace(f: Callable[..., Any], *args: Any) -> Program:
     ``f`` runs once, with symbols; what it does besides computing happens only now.
     """
     writing = Trace()
-    inputs = [writing.append(Step(None, (), {}), tuple(x.shape), x.dtype, home_of(x)) for x in trees.leaves(args)]
+    inputs = [writing.append(Step(None, (), {}), *_kind("trace", x)) for x in trees.leaves(args)]
     result = f(*trees.rebuilt(args, inputs))
     return Program(writing, inputs, trees.mapped(lambda x: 0, args), result)

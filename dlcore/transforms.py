@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from backends import Backend, backend_of
 from dlcore import core, ops, trees
-from dlcore.core import Value, alias, cast, dtype_of
+from dlcore.core import Value, alias, dtype_of
 from dlcore.history import Node, is_recording, next_age, recording, walk
-from dlcore.tensors import Tensor, tensor
+from dlcore.tensors import Tensor, home_of, matching, tensor
 
 Tree = Any  # nested dicts, lists and tuples of tensors
 
@@ -30,18 +29,25 @@ def watched(name: str, x: Any) -> Value:
         x = tensor(x)
     if dtype_of(x).kind not in ("float", "complex"):
         raise TypeError(f"{name}: {dtype_of(x)}{x.shape} has no derivatives; use a float dtype")
-    if x.node is not None:
-        return alias(x)  # type: ignore[no-any-return]  # a value in, a value out
-    return x.linked(Node(None, (), (), {}, _nobody, home_of(x)))  # type: ignore[no-any-return]
+    return alias(x) if x.node is not None else stand_in(x)
 
 
-def _nobody() -> None:
+def stand_in(x: Value) -> Any:
+    """``x`` as a leaf that gathers no ``.grad``."""
+    return x.linked(Node(None, (), (), {}, nobody, home_of(x)))
+
+
+def nobody() -> None:
     """Stands for the tensor of a leaf that gathers no ``.grad``."""
 
 
-def home_of(x: Any) -> Backend:
-    """The backend where the array of a value is, or will be."""
-    return backend_of(x.array) if type(x) is Tensor else x.xp  # type: ignore[no-any-return]  # a Symbol says so
+def own_leaf(node: Node) -> bool:
+    """Whether ``node`` is a leaf that somebody may ask for, and not what a transform has watched.
+
+    By the time a function has returned, the transforms inside it are done, and nobody asks for the
+    leaves that they watched.
+    """
+    return node.primitive is None and node.out is not nobody
 
 
 class Linearized:
@@ -56,7 +62,7 @@ class Linearized:
         self.outputs = [o if isinstance(o, Value) else tensor(o) for o in trees.leaves(self.result)]
         self.targets = {x.node for x in self.inputs if x.node is not None}
         self.order, older = walk([o.node for o in self.outputs], since)
-        self.outside = bool(older) or any(n.primitive is None and n not in self.targets for n in self.order)
+        self.outside = bool(older) or any(map(own_leaf, self.order))
 
     def value(self) -> Tree:
         """The result, with a history only where something outside the arguments was reached."""
@@ -70,8 +76,8 @@ class Linearized:
         flow: dict[Node, Any] = {}
         for o, g in zip(self.outputs, given, strict=True):
             if o.node is not None:
-                g = g if recorded else bare(g)
-                flow[o.node] = flow[o.node] + g if o.node in flow else g
+                d = g if recorded else bare(g)
+                flow[o.node] = flow[o.node] + d if o.node in flow else d
         found: dict[Any, Any] = core.pullback(self.order, flow, self.targets, recorded=recorded)
         return trees.rebuilt(tuple(self.args), [as_value(found.get(x.node), x) for x in self.inputs])
 
@@ -79,25 +85,18 @@ class Linearized:
         """The tangent of the result that belongs to those of the arguments."""
         given = self._like("tangent", tangents, tuple(self.args), self.inputs)
         recorded = is_recording() and (self.outside or any(t.node is not None for t in given))
-        flow: dict[Any, Any] = {x.node: t if recorded else bare(t) for x, t in zip(self.inputs, given, strict=True)}
+        flow: dict[Any, Any] = {x.node: t if recorded else bare(t)
+                                for x, t in zip(self.inputs, given, strict=True)}
         reached: dict[Any, Any] = core.pushforward(self.order, flow, recorded=recorded)
         return trees.rebuilt(self.result, [as_value(reached.get(o.node), o) for o in self.outputs])
 
     def _like(self, what: str, given: Tree, tree: Tree, values: Sequence[Any]) -> list[Any]:
         """The leaves of ``given`` with the dtypes of ``values``, of whose structure and shapes they are."""
         if not trees.same_structure(tree, given):
-            raise ValueError(f"{self.name}: the {what}s must be nested like the {what_of(what)}")
-        found = []
-        for g, x in zip(trees.leaves(given), values, strict=True):
-            g = g if isinstance(g, Value) else tensor(g, dtype_of(x))
-            if g.shape != x.shape:
-                raise ValueError(f"{self.name}: a {what} has shape {g.shape} where {x.shape} belongs")
-            found.append(cast(g, dtype_of(x)))
-        return found
-
-
-def what_of(what: str) -> str:
-    return "result" if what == "cotangent" else "arguments"
+            raise ValueError(f"{self.name}: the {what}s must be nested like the "
+                             f"{'result' if what == 'cotangent' else 'arguments'}")
+        return [matching(f"{self.name}: a {what}", g, x)
+                for g, x in zip(trees.leaves_as(tree, given), values, strict=True)]
 
 
 def bare(x: Any) -> Any:
@@ -192,13 +191,19 @@ def _without_history(x: Any) -> Any:
 
 def _positions(name: str, argnums: int | Sequence[int], count: int) -> list[int]:
     given = [argnums] if isinstance(argnums, int) else list(argnums)
-    for i in given:
-        if not -count <= i < count:
-            raise ValueError(f"{name}: argnums={argnums}, but the function was called with {count} positional arguments")
-    return [i % count for i in given]
+    if not all(isinstance(i, int) for i in given):
+        raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
+    if not all(-count <= i < count for i in given):
+        raise ValueError(f"{name}: argnums={argnums}, but the function was called with "
+                         f"{count} positional arguments")
+    found = [i % count for i in given]
+    if len(set(found)) < len(found):
+        raise ValueError(f"{name}: argnums={argnums} names an argument twice")
+    return found
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, *,
+         has_aux: bool = False) -> Callable[..., Any]:
     """The gradient of the scalar function ``f``; apply it again for higher derivatives.
 
     Arguments as :func:`value_and_grad` has them.  An argument that the result does not depend on
@@ -254,7 +259,8 @@ def _rows(at: Linearized, position: int) -> Tree:
         cotangents = [unit(out, i) if j == position else z for j, z in enumerate(zeros)]
         passes.append(at.pull(trees.rebuilt(at.result, cotangents)))
     if not passes:
-        return trees.mapped(lambda x: ops.zeros_like(ops.broadcast_to(x, (*out.shape, *x.shape))), tuple(at.args))
+        empty = [ops.broadcast_to(x.linked(None), (*out.shape, *x.shape)) for x in at.inputs]
+        return trees.rebuilt(tuple(at.args), empty)
     return trees.mapped(lambda *rows: ops.reshape(ops.stack(rows), (*out.shape, *rows[0].shape)), *passes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import Any
 
 Rebuild = Callable[[Iterable[Any]], Any]
@@ -41,7 +42,12 @@ def rebuilt(tree: Any, replacements: Iterable[Any]) -> Any:
 
 def _filled(tree: Any, remaining: Iterator[Any]) -> Any:
     if isinstance(tree, dict):
-        return type(tree)((key, _filled(child, remaining)) for key, child in tree.items())
+        filled = {key: _filled(child, remaining) for key, child in tree.items()}
+        if type(tree) is dict:
+            return filled
+        again = copy(tree)  # an OrderedDict, a defaultdict with its factory
+        again.update(filled)
+        return again
     if isinstance(tree, tuple) and hasattr(tree, "_make"):  # a named tuple
         return tree._make(_filled(child, remaining) for child in tree)
     if isinstance(tree, list | tuple):
@@ -49,9 +55,37 @@ def _filled(tree: Any, remaining: Iterator[Any]) -> Any:
     return None if tree is None else next(remaining)
 
 
+def leaves_as(tree: Any, other: Any) -> list[Any]:
+    """The leaves of ``other`` in the order in which ``tree``, of the same structure, holds its own.
+
+        >>> leaves_as({"w": 1, "b": 2}, {"b": "bias", "w": "weight"})
+        ['weight', 'bias']
+
+    Raises:
+        ValueError: the structure is another.
+    """
+    if not same_structure(tree, other):
+        raise ValueError("trees are nested in different ways")
+    found: list[Any] = []
+    _collect_as(tree, other, found)
+    return found
+
+
+def _collect_as(tree: Any, other: Any, found: list[Any]) -> None:
+    if isinstance(tree, dict):
+        for key, child in tree.items():
+            _collect_as(child, other[key], found)
+    elif isinstance(tree, list | tuple):
+        for child, match in zip(tree, other, strict=True):
+            _collect_as(child, match, found)
+    elif tree is not None:
+        found.append(other)
+
+
 def mapped(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """``f`` applied to every leaf of ``tree``, and to the leaves of trees like it."""
-    return rebuilt(tree, [f(*each) for each in zip(leaves(tree), *map(leaves, others), strict=True)])
+    columns = [leaves(tree), *(leaves_as(tree, other) for other in others)]
+    return rebuilt(tree, [f(*each) for each in zip(*columns, strict=True)])
 
 
 def same_structure(a: Any, b: Any) -> bool:
