@@ -131,7 +131,7 @@ def test_a_list_that_contains_itself_is_refused():
         (np.array(["a"]), r"not strings \(NumPy dtype <U1\)"),
         (np.array([b"a"]), r"not bytes"),
         (np.datetime64("2026-01-01"), r"not dates"),
-        (np.timedelta64(1), r"not time differences"),
+        (np.timedelta64(1, "s"), r"not time differences"),
         (np.zeros(2, "i4,f4"), r"not records"),
     ],
 )
