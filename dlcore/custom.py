@@ -131,7 +131,7 @@ class CustomCall(Call):
     def __init__(self, backward: Callable[[Tree, Tree], Any], saved: Tree, result: Tree,
                  args: tuple[Tree, ...], outputs: Sequence[Value]) -> None:
         self.backward, self.saved = backward, kept(saved)
-        self.result, self.args = (trees.mapped(lambda o: 0, t) for t in (result, args))  # only how they are nested
+        self.result, self.args = (trees.mapped(lambda o: 0, t) for t in (result, args))  # their structure
         self.likes = [[like(x) if isinstance(x, Value) else None for x in trees.leaves(a)] for a in args]
         self.outputs = [like(o) for o in outputs]
 
@@ -145,8 +145,8 @@ class CustomCall(Call):
         matched: list[Value | None] = []
         for i, (g, likes) in enumerate(zip(each, self.likes, strict=True)):
             if g is not None and not trees.same_structure(self.args[i], g):
-                raise ValueError(f"custom_vjp: the cotangent that backward returned for argument {i} must be nested "
-                                 "like that argument")
+                raise ValueError(f"custom_vjp: the cotangent that backward returned for argument {i} must be "
+                                 "nested like that argument")
             given = [None] * len(likes) if g is None else trees.leaves_as(self.args[i], g)
             what = f"custom_vjp: the cotangent that backward returned for argument {i}"
             matched += [None if d is None or x is None or x.dtype.kind not in ("float", "complex")

@@ -156,9 +156,10 @@ def shape_of(a: Any) -> Shape:
     return tuple(getattr(a, "shape", ()))
 
 
-USERS_MISTAKES: list[tuple[Any, type[Exception]]] = [
-    (IndexError, IndexError), ((TypeError, AttributeError), TypeError), ((ValueError, OverflowError), ValueError)]
-"""What a library raises for wrong arguments, and what it is called here: a number has no attribute of an array."""
+MISTAKES: list[tuple[Any, type[Exception]]] = [
+    (IndexError, IndexError), ((TypeError, AttributeError), TypeError),
+    ((ValueError, OverflowError), ValueError)]
+"""What libraries raise for wrong arguments, and what it is here: a number lacks attributes of an array."""
 
 
 def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, Any],
@@ -173,7 +174,7 @@ def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, An
             return type(reason)(f"{primitive.name}: {reason}")
     given = ", ".join(f"{a.dtype}{a.shape}" if type(a) is core.Tensor else repr(a) for a in args)
     named = ", ".join(f"{k}={v!r}" for k, v in params.items())
-    kind = next((kind for kinds, kind in USERS_MISTAKES if isinstance(error, kinds)), RuntimeError)
+    kind = next((kind for kinds, kind in MISTAKES if isinstance(error, kinds)), RuntimeError)
     return kind(f"{primitive.name}({', '.join(filter(None, (given, named)))}): {error}")
 
 

@@ -92,11 +92,12 @@ class Linearized:
 
     def _like(self, what: str, given: Tree, tree: Tree, values: Sequence[Any]) -> list[Any]:
         """The leaves of ``given`` with the dtypes of ``values``, of whose structure and shapes they are."""
-        if not trees.same_structure(tree, given):
+        try:
+            leaves = trees.leaves_as(tree, given)
+        except ValueError:
             raise ValueError(f"{self.name}: the {what}s must be nested like the "
-                             f"{'result' if what == 'cotangent' else 'arguments'}")
-        return [matching(f"{self.name}: a {what}", g, x)
-                for g, x in zip(trees.leaves_as(tree, given), values, strict=True)]
+                             f"{'result' if what == 'cotangent' else 'arguments'}") from None
+        return [matching(f"{self.name}: a {what}", g, x) for g, x in zip(leaves, values, strict=True)]
 
 
 def bare(x: Any) -> Any:

@@ -33,8 +33,8 @@ def test_a_shape_is_a_whole_number_or_several_of_any_kind(shape, backend):
 
 
 def test_without_a_dtype_numbers_decide_and_else_the_default_float(backend):
-    made = [dl.zeros(2), dl.ones(2), dl.empty(2), dl.eye(2), dl.linspace(0, 1, 2), dl.full(2, 7.0), dl.full(2, 7),
-            dl.full(2, True), dl.full(2, 1j), dl.full(2, np.float64(7))]
+    made = [dl.zeros(2), dl.ones(2), dl.empty(2), dl.eye(2), dl.linspace(0, 1, 2), dl.full(2, 7.0),
+            dl.full(2, 7), dl.full(2, True), dl.full(2, 1j), dl.full(2, np.float64(7))]
 
     assert [x.dtype for x in made] == ["float32"] * 6 + ["int64", "bool", "complex64", "float64"]
 
@@ -91,7 +91,7 @@ def test_what_is_made_may_require_a_gradient(make, backend):
         make(3, dtype="int64", requires_grad=True)
 
 
-# --- what is refused -----------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["zeros", "ones", "empty"])

@@ -33,7 +33,7 @@ both = dl.custom_vjp(lambda a, b: ((a * b, a + b), (a, b)),
                      lambda saved, g: (g[0] * saved[1] + g[1], g[0] * saved[0] + g[1]))
 
 
-# --- what it computes --------------------------------------------------------------------------------------
+# --- what it computes -----------------------------------------------------------------------------
 
 
 def test_the_value_is_that_of_forward_and_the_gradient_that_of_backward(backend):
@@ -61,7 +61,8 @@ def test_forward_mode_follows_from_the_rule_in_every_nesting(x, t, backend):
 
     assert_allclose(dl.jvp(softplus, [x], [t])[1].item(), dl.grad(softplus)(x).item() * t.item(), rtol=1e-12)
     assert_allclose(dl.jvp(dl.grad(softplus), [x], [t])[1].item(), second, rtol=1e-10, atol=1e-12)
-    assert_allclose(dl.grad(lambda x: dl.jvp(softplus, [x], [t])[1])(x).item(), second, rtol=1e-10, atol=1e-12)
+    pushed_pulled = dl.grad(lambda x: dl.jvp(softplus, [x], [t])[1])(x)
+    assert_allclose(pushed_pulled.item(), second, rtol=1e-10, atol=1e-12)
     assert_allclose(dl.hvp(softplus, x, t).item(), second, rtol=1e-10, atol=1e-12)
 
 
@@ -72,15 +73,17 @@ def test_a_saved_result_keeps_its_history_for_the_second_derivative(backend):
 
     f = dl.custom_vjp(forward, lambda y, g: g * y)
 
-    found = [h(dl.tensor(0.0)).item() for h in (dl.grad(f), dl.grad(dl.grad(f)), dl.grad(dl.grad(dl.grad(f))))]
-    assert found == [1.0] * 3
+    for _ in range(3):
+        f = dl.grad(f)
+        assert f(dl.tensor(0.0)).item() == 1.0
 
 
 def test_forward_may_leave_dlcore(backend):
     f = dl.custom_vjp(lambda x: (dl.tensor(np.exp(x.numpy())), np.exp(x.numpy())),
                       lambda saved, g: g * dl.tensor(saved))
 
-    assert_allclose(dl.grad(lambda x: f(x).sum())(dl.tensor([0.0, 1.0])).numpy(), np.exp([0.0, 1.0]), rtol=1e-6)
+    found = dl.grad(lambda x: f(x).sum())(dl.tensor([0.0, 1.0]))
+    assert_allclose(found.numpy(), np.exp([0.0, 1.0]), rtol=1e-6)  # float32
 
 
 def test_several_results_and_arguments(backend):
@@ -153,7 +156,7 @@ def test_numbers_and_arrays_are_cotangents_too(backend):
     assert dl.grad(array)(dl.tensor([3.0, 4.0])).tolist() == [1.0, 2.0]
 
 
-# --- what its functions see ----------------------------------------------------------------------------------
+# --- what its functions see -----------------------------------------------------------------------
 
 
 def test_backward_sees_tensors_with_history_exactly_if_the_pass_is_recorded(backend):
@@ -207,7 +210,7 @@ def test_it_is_traced_like_any_function():
         np.testing.assert_array_equal(trace(derived, x)(x).numpy(), derived(x).numpy())
 
 
-# --- memory --------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def test_the_result_is_a_new_value_and_no_cycle_is_left(backend):
@@ -238,7 +241,7 @@ def test_an_argument_that_is_returned_comes_back_as_a_new_value(backend):
     assert x.grad.tolist() == [10.0, 10.0]
 
 
-# --- what is refused -------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @captures
@@ -246,7 +249,7 @@ def test_an_argument_that_is_returned_comes_back_as_a_new_value(backend):
 def test_a_captured_tensor_that_requires_a_gradient_is_refused(forward, requires_grad, backend):
     f = dl.custom_vjp(forward(variable(3.0)), lambda saved, g: g)
 
-    with pytest.raises(ValueError, match=r"a tensor that requires a gradient and is not an argument; .*detach\(\)"):
+    with pytest.raises(ValueError, match=r"requires a gradient and is not an argument; .*detach\(\)"):
         f(dl.tensor(2.0, requires_grad=requires_grad))
 
 
@@ -277,5 +280,5 @@ def test_forward_must_return_a_result_and_what_is_saved(returned, backend):
     f = dl.custom_vjp(returned, lambda saved, g: g)
 
     for x in (dl.tensor([1.0, 2.0]), variable([1.0, 2.0])):
-        with pytest.raises(TypeError, match="forward must return two things, the result and what backward needs"):
+        with pytest.raises(TypeError, match="forward must return two things, the result and what"):
             f(x)

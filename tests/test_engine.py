@@ -31,7 +31,7 @@ def variable(data, dtype=None):
     return dl.tensor(data, dtype, requires_grad=True)
 
 
-# --- sharing -----------------------------------------------------------------------------------------
+# --- sharing --------------------------------------------------------------------------------------
 
 
 def test_a_value_used_twice_gets_both_gradients(backend):
@@ -87,10 +87,13 @@ def test_another_consumer_of_a_value_does_not_leak_into_a_gradient(backend):
     assert x.grad.item() == 6.0
 
 
-# --- several outputs -----------------------------------------------------------------------------------
+# --- several outputs ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n, p in PRIMITIVES.items() if p.outputs is not None and p.differentiable])
+SEVERAL = [name for name, p in PRIMITIVES.items() if p.outputs is not None and p.differentiable]
+
+
+@pytest.mark.parametrize("name", SEVERAL)
 @fewer(3)
 @given(data=st.data())
 def test_each_output_alone_gives_its_part_of_the_gradient(name, backend, data):
@@ -125,6 +128,23 @@ def test_dropping_one_of_two_outputs_leaves_the_gradient_of_the_other(backend):
     assert x.grad.tolist() == [[0.0, 0.0], [4.0, 8.0]]
 
 
+def test_a_rule_of_several_outputs_gets_a_cotangent_for_each_and_none_where_one_went_unused(backend):
+    seen = []
+
+    def pulled(gs, outs, x):
+        seen.append([g is not None for g in gs])
+        return sum(g * factor for g, factor in zip(gs, (1.0, 10.0, 100.0), strict=True) if g is not None)
+
+    thrice = Primitive("thrice", lambda xp, x: (x, x * 10, x * 100), None, (pulled,), outputs=tuple)
+    x = variable(1.0)
+
+    first, _, third = thrice(x)
+    (first * 2.0 + third).backward()
+
+    assert seen == [[True, False, True]]
+    assert x.grad.item() == 102.0
+
+
 def test_integer_outputs_have_no_history(backend):
     values, indices = dl.topk(variable([1.0, 3.0, 2.0]), 2)
 
@@ -132,7 +152,7 @@ def test_integer_outputs_have_no_history(backend):
     assert not indices.requires_grad
 
 
-# --- depth ---------------------------------------------------------------------------------------------
+# --- depth ----------------------------------------------------------------------------------------
 
 
 def test_a_chain_of_a_hundred_thousand_operations_is_fine_in_both_modes():
@@ -175,7 +195,7 @@ def test_a_pass_that_comes_from_a_transform_survives_a_long_chain():
     assert dl.grad(dl.grad(chain))(dl.tensor(3.0)).item() == 2.0
 
 
-# --- memory ----------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def test_history_goes_with_the_last_value_that_needs_it(backend, no_collector):
@@ -259,7 +279,7 @@ def test_a_node_holds_no_value(backend):
     assert not any(isinstance(thing, core.Value) for thing in held)
 
 
-# --- primitives by themselves ----------------------------------------------------------------------------
+# --- primitives by themselves ---------------------------------------------------------------------
 
 
 def test_a_primitive_that_meets_no_tensor_says_how_to_make_one():
@@ -320,7 +340,7 @@ def test_the_parts_of_a_history_say_what_they_are():
     assert repr(PRIMITIVES["exp"]) == "<primitive exp>"
 
 
-# --- raw arrays and values ---------------------------------------------------------------------------------
+# --- raw arrays and values ------------------------------------------------------------------------
 
 
 def test_an_ordinary_pass_gives_rules_arrays_and_a_recorded_one_gives_them_values(backend):
@@ -343,8 +363,8 @@ def test_an_ordinary_pass_gives_rules_arrays_and_a_recorded_one_gives_them_value
 @given(seed=st.integers(0, 2**32 - 1))
 def test_both_kinds_of_pass_give_the_same_bits_over_random_expressions(seed, backend):
     rng = np.random.default_rng(seed)
-    steps = [lambda a, b: a * b, lambda a, b: a - b, lambda a, b: dl.tanh(a) + b, lambda a, b: dl.maximum(a, b),
-             lambda a, b: a / (b * b + 1.0), lambda a, b: dl.matmul(a, b)]
+    steps = [lambda a, b: a * b, lambda a, b: a - b, lambda a, b: dl.tanh(a) + b, dl.maximum,
+             lambda a, b: a / (b * b + 1.0), dl.matmul]
     values = [variable(rng.uniform(-1, 1, (3, 3))) for _ in range(2)]
     leaves = list(values)
     for _ in range(6):
@@ -352,8 +372,9 @@ def test_both_kinds_of_pass_give_the_same_bits_over_random_expressions(seed, bac
         values.append(steps[rng.integers(0, len(steps))](a, b))
     total = dl.sum(values[-1] * sum(values[2:]))
 
-    raw, recorded = (pullback(walk([total.node])[0], {total.node: g}, recorded=on)
-                     for g, on in ((total.node.xp.one(total.array.dtype), False), (dl.tensor(1.0, "float64"), True)))
+    order = walk([total.node])[0]
+    raw = pullback(order, {total.node: total.node.xp.one(total.array.dtype)}, recorded=False)
+    recorded = pullback(order, {total.node: dl.tensor(1.0, "float64")}, recorded=True)
 
     for x in leaves:
         if x.node in raw:

@@ -18,7 +18,7 @@ def variable(data, dtype=None):
     return dl.tensor(data, dtype, requires_grad=True)
 
 
-# --- gathering -----------------------------------------------------------------------------------------
+# --- gathering ------------------------------------------------------------------------------------
 
 
 @given(factors=st.lists(st.integers(-8, 8), min_size=1, max_size=5))
@@ -90,7 +90,7 @@ def test_reshape_to_the_same_shape_passes_the_gradient(backend):
     assert x.grad.tolist() == [1.0, 3.0]
 
 
-# --- cotangents ----------------------------------------------------------------------------------------
+# --- cotangents -----------------------------------------------------------------------------------
 
 
 @given(g=st.lists(st.integers(-1000, 1000), min_size=2, max_size=2))
@@ -102,8 +102,9 @@ def test_backward_is_linear_in_its_cotangent(g, backend):
     assert x.grad.tolist() == [6.0 * g[0], 8.0 * g[1]]
 
 
-@pytest.mark.parametrize("given_as", [list, np.array, lambda g: np.array(g, "float64"), lambda g: np.array(g, int),
-                                      dl.tensor, lambda g: dl.tensor(g, "float64"), lambda g: dl.tensor(g, "int64")])
+@pytest.mark.parametrize("given_as", [
+    list, np.array, lambda g: np.array(g, "float64"), lambda g: np.array(g, int), dl.tensor,
+    lambda g: dl.tensor(g, "float64"), lambda g: dl.tensor(g, "int64")])
 def test_a_cotangent_is_data_or_a_tensor_of_any_dtype(given_as, backend):
     x = variable([3.0, 4.0])
 
@@ -135,14 +136,14 @@ def test_a_cotangent_on_another_backend_is_refused_and_the_fix_is_named():
     with dl.use_backend("strict"):
         y = variable([3.0, 4.0]) * 2.0
 
-    with pytest.raises(dl.BackendError, match=r"the cotangent is on cpu, its value on strict; .*Tensor.to\('strict'\)"):
+    with pytest.raises(dl.BackendError, match=r"is on cpu, its value on strict; .*Tensor.to\('strict'\)"):
         y.backward(dl.tensor([1.0, 1.0]))
 
 
 def test_what_is_no_scalar_needs_a_cotangent(backend):
     for shape in ((1,), (2, 3), (0,)):
         y = variable(np.ones(shape)) * 2.0
-        with pytest.raises(ValueError, match=r"backward: shape \(.*\) is not a scalar; reduce it with .sum\(\)"):
+        with pytest.raises(ValueError, match=r"backward: shape \(.*\) is not a scalar; reduce it with"):
             y.backward()
 
 
@@ -152,11 +153,11 @@ def test_without_history_there_is_nothing_to_do(backend):
         unrecorded = x * x
 
     for y in (dl.tensor(3.0), x.detach() * 2.0, unrecorded, dl.argmax(variable([1.0]))):
-        with pytest.raises(HistoryError, match="backward: this tensor has no history.*requires_grad=True"):
+        with pytest.raises(HistoryError, match=r"backward: this tensor has no history.*requires_grad=True"):
             y.backward()
 
 
-# --- releasing -----------------------------------------------------------------------------------------
+# --- releasing ------------------------------------------------------------------------------------
 
 
 def test_a_second_pass_names_the_line_of_the_first_and_the_way_out(backend):
@@ -229,7 +230,7 @@ def test_an_error_of_both_kinds_is_one_of_them():
         dl.tensor(1.0).backward()
 
 
-# --- gradients of gradients ------------------------------------------------------------------------------
+# --- gradients of gradients -----------------------------------------------------------------------
 
 
 def test_a_gradient_can_be_differentiated_if_its_graph_was_asked_for(backend):
@@ -274,7 +275,7 @@ def test_create_graph_records_even_under_no_grad(backend):
     assert x.grad.requires_grad
 
 
-# --- what is replaced meanwhile ----------------------------------------------------------------------------
+# --- what is replaced meanwhile -------------------------------------------------------------------
 
 
 def test_replacing_data_before_the_pass_does_not_change_the_gradient(backend):
@@ -302,11 +303,11 @@ def test_a_leaf_that_no_longer_asks_for_a_gradient_still_gets_that_of_older_hist
 def test_a_computed_tensor_cannot_become_a_leaf(backend):
     y = variable(3.0) * 2.0
 
-    with pytest.raises(HistoryError, match=r"requires_grad: this tensor was computed, not made; detach\(\) it first"):
+    with pytest.raises(HistoryError, match=r"this tensor was computed, not made; detach\(\) it first"):
         y.requires_grad = False
 
 
-# --- when nothing is recorded ------------------------------------------------------------------------------
+# --- when nothing is recorded ---------------------------------------------------------------------
 
 
 def test_no_grad_is_a_block_and_a_decorator_and_nests(backend):

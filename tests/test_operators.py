@@ -21,7 +21,7 @@ def variable(data, dtype=None):
     return dl.tensor(data, dtype, requires_grad=True)
 
 
-# --- against NumPy -----------------------------------------------------------------------------------------
+# --- against NumPy --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("f", [*ARITHMETIC, *COMPARISONS])
@@ -47,12 +47,12 @@ def test_unary_operators_and_logic(backend):
     x, b = dl.tensor([-1.5, 2.0]), dl.tensor([True, False])
 
     assert ((-x).tolist(), (+x).tolist(), abs(x).tolist()) == ([1.5, -2.0], [-1.5, 2.0], [1.5, 2.0])
-    assert ((~b).tolist(), (b & [True, True] if backend.name == "cpu" else b & b).tolist()) == ([False, True], [True, False])
+    assert ((~b).tolist(), (b & b).tolist()) == ([False, True], [True, False])
     assert ((b | ~b).tolist(), (b ^ b).tolist()) == ([True, True], [False, False])
     assert (dl.tensor([[1.0, 2.0]]) @ dl.tensor([[3.0], [4.0]])).tolist() == [[11.0]]
 
 
-# --- dtypes --------------------------------------------------------------------------------------------------
+# --- dtypes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("a", BOOL_INT_FLOAT)
@@ -93,7 +93,7 @@ def test_a_python_number_raises_the_kind_but_never_the_width(dtype, number, expe
     assert (x * number).dtype == (number * x).dtype == expected
 
 
-@pytest.mark.parametrize("f", [lambda x: x / 2, lambda x: 2 / x, lambda x: dl.sqrt(x), lambda x: dl.mean(x)])
+@pytest.mark.parametrize("f", [lambda x: x / 2, lambda x: 2 / x, dl.sqrt, dl.mean])
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int64"])
 def test_float_functions_of_integers_give_the_default_float(f, dtype, backend):
     assert f(dl.ones(2, dtype)).dtype == "float32"
@@ -121,7 +121,7 @@ def test_each_gradient_has_the_dtype_of_its_value_however_they_mix(dtypes):
     assert [x.grad.dtype for x in xs] == dtypes
 
 
-# --- beside arrays and lists -----------------------------------------------------------------------------------
+# --- beside arrays and lists ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("f", [*ARITHMETIC, *COMPARISONS, operator.matmul])
@@ -147,10 +147,10 @@ def test_an_array_or_a_list_beside_a_tensor_elsewhere_is_an_error_that_names_bot
         x = dl.tensor([1.0, 2.0])
 
     for other in (np.ones(2), [1.0, 2.0], (1.0, 2.0)):
-        message = rf"a {type(other).__name__} on cpu beside a tensor on strict; make it a tensor there with dl.tensor"
-        for f in (lambda: x + other, lambda: other * x, lambda: dl.where(x > 0.0, other, x)):
-            with pytest.raises(dl.BackendError, match=message):
-                f()
+        kind = type(other).__name__
+        for f in (lambda a: x + a, lambda a: a * x, lambda a: dl.where(x > 0.0, a, x)):
+            with pytest.raises(dl.BackendError, match=rf"a {kind} on cpu beside a tensor on strict; make it"):
+                f(other)
 
 
 def test_tensors_on_two_backends_are_an_error_that_names_the_operation_both_and_the_fix():
@@ -159,8 +159,9 @@ def test_tensors_on_two_backends_are_an_error_that_names_the_operation_both_and_
         y = dl.tensor([1.0, 2.0])
 
     for f, name in ((operator.mul, "multiply"), (operator.matmul, "matmul"), (dl.maximum, "maximum"),
-                    (lambda a, b: dl.concat([a, b]), "concat"), (lambda a, b: dl.where(a > 0.0, b, 0.0), "where")):
-        with pytest.raises(dl.BackendError, match=rf"^{name}: arrays on cpu and strict in one .*Tensor.to\(...\)"):
+                    (lambda a, b: dl.concat([a, b]), "concat"),
+                    (lambda a, b: dl.where(a > 0.0, b, 0.0), "where")):
+        with pytest.raises(dl.BackendError, match=rf"^{name}: arrays on cpu and strict in one .*Tensor.to\("):
             f(x, y)
 
 
@@ -185,15 +186,16 @@ def test_numpys_own_functions_are_refused():
         np.array(x)
 
 
-# --- nothing is written to ---------------------------------------------------------------------------------------
+# --- nothing is written to ------------------------------------------------------------------------
 
 
-AUGMENTED = {"+": operator.iadd, "-": operator.isub, "*": operator.imul, "/": operator.itruediv, "%": operator.imod,
-             "**": operator.ipow, "@": operator.imatmul}
+AUGMENTED = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul,
+             operator.itruediv: operator.truediv, operator.imod: operator.mod, operator.ipow: operator.pow,
+             operator.imatmul: operator.matmul}
 
 
-@pytest.mark.parametrize(("symbol", "f"), AUGMENTED.items())
-def test_augmented_assignment_to_a_leaf_that_gathers_gradients_is_refused_and_names_the_way(symbol, f, backend):
+@pytest.mark.parametrize("f", AUGMENTED)
+def test_augmented_assignment_to_a_leaf_that_gathers_gradients_is_refused_and_names_the_way(f, backend):
     w = variable([1.0, 2.0])
 
     with pytest.raises(TypeError, match=r"an optimizer or x.data = ... to change it, or write y = x"):
@@ -204,16 +206,15 @@ def test_augmented_assignment_to_a_leaf_that_gathers_gradients_is_refused_and_na
     assert w.tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(("symbol", "f"), AUGMENTED.items())
-def test_augmented_assignment_to_anything_else_makes_a_new_tensor(symbol, f, backend):
-    plain, computed = dl.tensor([3.0, 2.0]), variable([3.0, 2.0]) * 1.0
+@pytest.mark.parametrize(("f", "plain"), AUGMENTED.items())
+def test_augmented_assignment_to_anything_else_makes_a_new_tensor(f, plain, backend):
+    constant, computed, other = dl.tensor([3.0, 2.0]), variable([3.0, 2.0]) * 1.0, dl.tensor([2.0, 3.0])
 
-    for x in (plain, computed):
-        before, other = x, dl.tensor([2.0, 3.0])
-        expected = {"@": operator.matmul}.get(symbol, f)(dl.tensor([3.0, 2.0]), other)
-        x = f(x, other)
-        assert_array_equal(x.numpy(), expected.numpy())
-        assert before.tolist() == [3.0, 2.0]
+    for x in (constant, computed):
+        found = f(x, other)
+        assert_array_equal(found.numpy(), plain(x, other).numpy())
+        assert found.requires_grad == x.requires_grad
+        assert x.tolist() == [3.0, 2.0]
 
 
 def test_augmented_assignment_inside_a_transform_is_an_ordinary_operation(backend):
@@ -234,12 +235,13 @@ def test_assignment_to_a_part_is_refused_and_names_the_way(backend):
             x[0] += 5.0
 
 
-# --- methods -----------------------------------------------------------------------------------------------------
+# --- methods --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("method", "args"), [
-    ("sum", ()), ("sum", (0,)), ("mean", (1,)), ("prod", ()), ("max", (0,)), ("min", ()), ("var", ()), ("std", (0,)),
-    ("argmax", ()), ("argmin", (1,)), ("cumsum", (0,)), ("squeeze", ()), ("round", ()), ("clip", (0.5, 1.5)),
+    ("sum", ()), ("sum", (0,)), ("mean", (1,)), ("prod", ()), ("max", (0,)), ("min", ()), ("var", ()),
+    ("std", (0,)), ("argmax", ()), ("argmin", (1,)), ("cumsum", (0,)),
+    ("squeeze", ()), ("round", ()), ("clip", (0.5, 1.5)),
     ("take", ([1, 0], 1)), ("reshape", (3, 2)), ("reshape", ((3, 2),)), ("reshape", (-1,)), ("transpose", ()),
     ("transpose", (1, 0)), ("transpose", ((1, 0),)), ("any", ()), ("all", (0,)), ("tolist", ())])
 @given(seed=SEEDS)
@@ -249,7 +251,8 @@ def test_a_method_does_what_the_method_of_an_array_does(method, args, seed, back
     found = getattr(dl.tensor(a), method)(*args)
 
     expected = getattr(a, method)(*args)
-    assert_allclose(found if method == "tolist" else found.numpy(), expected, rtol=1e-12, atol=1e-14)  # other order
+    found = found if method == "tolist" else found.numpy()
+    assert_allclose(found, expected, rtol=1e-12, atol=1e-14)  # sums in another order
 
 
 def test_the_transposes(backend):

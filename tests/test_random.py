@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,12 +18,13 @@ from dlcore.random import Generator
 
 SEEDS = st.integers(0, 2**64 - 1)
 SHAPES = st.lists(st.integers(0, 3), max_size=2).map(tuple)
-EXACT = {"uniform": lambda g: g.uniform((2, 3), -1.5, 2.5, "float64"), "integers": lambda g: g.integers(-5, 1000, 7),
+EXACT = {"uniform": lambda g: g.uniform((2, 3), -1.5, 2.5, "float64"),
+         "integers": lambda g: g.integers(-5, 1000, 7),
          "float32": lambda g: g.uniform(5), "bernoulli": lambda g: g.bernoulli(0.3, (4, 2)),
          "permutation": lambda g: g.permutation(9)}
 
 
-# --- the stream --------------------------------------------------------------------------------------------
+# --- the stream -----------------------------------------------------------------------------------
 
 
 @given(seed=SEEDS, skipped=st.integers(0, 50), count=st.integers(0, 20))
@@ -42,7 +44,8 @@ def test_the_first_numbers_of_seed_0_are_these(backend):
 
     assert g.integers(0, 100, 4).tolist() == [1, 24, 11, 56]
     assert g.permutation(5).tolist() == [4, 1, 0, 2, 3]
-    assert_allclose(g.normal(2, dtype="float64").numpy(), [-0.15696011660019774, -0.6397774477209769], rtol=1e-15)
+    expected = [-0.15696011660019774, -0.6397774477209769]
+    assert_allclose(g.normal(2, dtype="float64").numpy(), expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("draw", EXACT.values(), ids=EXACT)
@@ -62,10 +65,12 @@ def test_normal_numbers_are_equal_to_rounding_on_all_backends(seed, backend):
     with dl.use_backend("cpu"):
         expected = Generator(seed).normal((3, 3), 1.0, 2.0, "float64")
 
-    assert_allclose(Generator(seed).normal((3, 3), 1.0, 2.0, "float64").numpy(), expected.numpy(), rtol=1e-14, atol=1e-15)
+    found = Generator(seed).normal((3, 3), 1.0, 2.0, "float64")
+
+    assert_allclose(found.numpy(), expected.numpy(), rtol=1e-14, atol=1e-15)
 
 
-@pytest.mark.parametrize("draw", [*EXACT.values(), lambda g: g.normal(3), lambda g: g.normal((2, 2), 5.0, 0.1)])
+@pytest.mark.parametrize("draw", [*EXACT.values(), lambda g: g.normal(3), lambda g: g.normal(4, 5.0, 0.1)])
 def test_a_seed_gives_the_same_numbers_again_and_another_gives_others(draw, backend):
     assert_array_equal(draw(Generator(3)).numpy(), draw(Generator(3)).numpy())
     assert (draw(Generator(3)).numpy() != draw(Generator(4)).numpy()).any()
@@ -79,13 +84,15 @@ def test_a_long_draw_is_its_parts_in_a_row(sizes, backend):
 
     parts = [g.uniform(n, dtype="float64").numpy() for n in sizes]
 
-    assert_array_equal(np.concatenate([[], *parts]), Generator(1).uniform(sum(sizes), dtype="float64").numpy())
+    whole = Generator(1).uniform(sum(sizes), dtype="float64").numpy()
+    assert_array_equal(np.concatenate([[], *parts]), whole)
 
 
 def test_words_are_spent_one_a_number_and_normal_ones_in_pairs():
     positions = []
     for draw in (lambda g: g.uniform((2, 3)), lambda g: g.integers(5, shape=4), lambda g: g.bernoulli(),
-                 lambda g: g.permutation(5), lambda g: g.normal(4), lambda g: g.normal(3), lambda g: g.uniform(0)):
+                 lambda g: g.permutation(5), lambda g: g.normal(4), lambda g: g.normal(3),
+                 lambda g: g.uniform(0)):
         g = Generator(0)
         draw(g)
         positions.append(g.state)
@@ -93,7 +100,7 @@ def test_words_are_spent_one_a_number_and_normal_ones_in_pairs():
     assert positions == [(0, n) for n in (6, 4, 1, 5, 4, 4, 0)]
 
 
-# --- the state ---------------------------------------------------------------------------------------------------
+# --- the state ------------------------------------------------------------------------------------
 
 
 @given(seed=SEEDS, position=st.integers(0, 2**70))
@@ -109,7 +116,11 @@ def test_a_state_that_was_taken_can_be_put_back(seed, position, backend):
     assert g.state == after == (seed, position + 3)
 
 
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
+def pickled(g):
+    return pickle.loads(pickle.dumps(g))  # noqa: S301  our own, of this moment
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickled])
 def test_a_copy_goes_on_where_the_first_stood_and_by_itself(again):
     g = Generator(5)
     g.uniform(3)
@@ -123,12 +134,12 @@ def test_a_copy_goes_on_where_the_first_stood_and_by_itself(again):
 
 def test_seed_starts_the_default_generator_anew(backend):
     dl.random.seed(11)
-    found = [dl.random.uniform(2).tolist(), dl.random.normal(2).tolist(), dl.random.integers(9, shape=2).tolist(),
-             dl.random.bernoulli(0.5, 2).tolist(), dl.random.permutation(4).tolist()]
+    draws = [("uniform", (2,)), ("normal", (2,)), ("integers", (0, 9, 2)), ("bernoulli", (0.5, 2)),
+             ("permutation", (4,))]
+    found = [getattr(dl.random, name)(*args).tolist() for name, args in draws]
     g = Generator(11)
 
-    assert found == [g.uniform(2).tolist(), g.normal(2).tolist(), g.integers(9, shape=2).tolist(),
-                     g.bernoulli(0.5, 2).tolist(), g.permutation(4).tolist()]
+    assert found == [getattr(g, name)(*args).tolist() for name, args in draws]
     assert random.default_generator.state == g.state
     assert repr(g) == "Generator(seed=11, position=12)"
 
@@ -152,19 +163,19 @@ def test_threads_never_share_a_word():
 def test_numbers_are_made_where_it_is_said_and_else_on_the_selected_backend():
     g = Generator(0)
 
-    for draw in (g.uniform, g.normal, lambda **how: g.integers(5, **how), g.bernoulli, lambda **how: g.permutation(3, **how)):
+    for draw in (g.uniform, g.normal, partial(g.integers, 5), g.bernoulli, partial(g.permutation, 3)):
         assert (draw().backend, draw(backend="strict").backend) == ("cpu", "strict")
 
 
-# --- the distributions ---------------------------------------------------------------------------------------------
+# --- the distributions ----------------------------------------------------------------------------
 
 
 @given(shape=SHAPES)
 def test_shapes_and_dtypes(shape, backend):
     g = Generator(0)
 
-    assert [x.shape for x in (g.uniform(shape), g.normal(shape), g.integers(3, shape=shape), g.bernoulli(0.5, shape))] \
-        == [shape] * 4
+    drawn = [g.uniform(shape), g.normal(shape), g.integers(3, shape=shape), g.bernoulli(0.5, shape)]
+    assert [x.shape for x in drawn] == [shape] * 4
     assert [x.dtype for x in (g.uniform(), g.normal(), g.integers(3), g.bernoulli(), g.permutation(3))] \
         == ["float32", "float32", "int64", "bool", "int64"]
     assert g.uniform(3, dtype="float64").dtype == g.normal(3, dtype="float64").dtype == "float64"
@@ -225,7 +236,7 @@ def test_all_orders_are_equally_likely():
     assert all(abs(c / n - 1 / 6) < 4 * math.sqrt(5 / 36 / n) for c in counts.values())
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
@@ -234,7 +245,7 @@ def test_all_orders_are_equally_likely():
     (lambda g: g.uniform(2, dtype="int64"), ValueError, "uniform: dtype must be a float dtype, got int64"),
     (lambda g: g.normal(2, dtype="bool"), ValueError, "normal: dtype must be a float dtype, got bool"),
     (lambda g: g.normal(2, std=-1.0), ValueError, "normal: std must not be negative, got -1.0"),
-    (lambda g: g.uniform(-1), ValueError, "uniform: a shape holds whole numbers that are not negative, got -1"),
+    (lambda g: g.uniform(-1), ValueError, "uniform: a shape holds whole numbers .*, got -1"),
     (lambda g: g.normal((1, 2.5)), ValueError, r"normal: a shape .* got \(1, 2.5\)"),
     (lambda g: g.integers(3, shape="a"), ValueError, "integers: a shape .* got 'a'"),
     (lambda g: g.bernoulli(0.5, None), ValueError, "bernoulli: a shape .* got None"),
@@ -258,7 +269,8 @@ def test_a_seed_is_a_whole_number_of_64_bits(seed):
             f(seed)
 
 
-@pytest.mark.parametrize("state", [(1, -1), (1,), 5, (-1, 0), (2**64, 0), ("a", 0), (1, 2.5), None, (1, 2, 3)])
+@pytest.mark.parametrize("state", [
+    (1, -1), (1,), 5, (-1, 0), (2**64, 0), ("a", 0), (1, 2.5), None, (1, 2, 3)])
 def test_what_is_no_state_is_refused(state):
     g = Generator(7)
 

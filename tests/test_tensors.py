@@ -30,12 +30,12 @@ def variable(data, dtype=None):
     return dl.tensor(data, dtype, requires_grad=True)
 
 
-# --- making one ------------------------------------------------------------------------------------------
+# --- making one -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("data", "dtype"), [
-    (1.0, "float32"), ([1, 2.0], "float32"), ([], "float32"), (3, "int64"), ([[1], [2]], "int64"), (True, "bool"),
-    ([True, 2], "int64"), (1j, "complex64"), ((1.0, 2.0), "float32"), (math.inf, "float32")])
+    (1.0, "float32"), ([1, 2.0], "float32"), ([], "float32"), (3, "int64"), ([[1], [2]], "int64"),
+    (True, "bool"), ([True, 2], "int64"), (1j, "complex64"), ((1.0, 2.0), "float32"), (math.inf, "float32")])
 def test_python_numbers_become_the_default_of_their_kind(data, dtype):
     x = dl.tensor(data)
 
@@ -60,7 +60,10 @@ def test_the_default_float_can_be_another(backend):
     assert (x.dtype, dl.tensor(True).dtype) == ("int64", "bool")
 
 
-@given(a=hnp.arrays(hnp.floating_dtypes(sizes=(32, 64), endianness="="), hnp.array_shapes(min_dims=0, max_side=3)))
+ARRAYS = hnp.arrays(hnp.floating_dtypes(sizes=(32, 64), endianness="="), hnp.array_shapes(min_dims=0))
+
+
+@given(a=ARRAYS)
 def test_what_goes_in_comes_out(a, backend):
     assert_array_equal(dl.tensor(a).numpy(), a)
     assert dl.tensor(a).tolist() == a.tolist() or np.isnan(a).any()
@@ -87,9 +90,9 @@ def test_a_tensor_made_of_a_tensor_has_no_history_and_the_selected_backend():
 
 
 @pytest.mark.parametrize(("data", "error", "message"), [
-    ([[1.0, 2.0], [3.0]], ValueError, r"ragged nested lists: data\[1\] has length 1, but data\[0\] has length 2"),
-    ("1.0", TypeError, "a tensor holds numbers, not a value of type str: '1.0'"), (["a"], TypeError, "type str: 'a'"),
-    (None, TypeError, "not None"), ({"a": 1}, TypeError, "a tensor holds numbers"), (object(), TypeError, "numbers"),
+    ([[1.0, 2.0], [3.0]], ValueError, r"ragged .*: data\[1\] has length 1, but data\[0\] has length 2"),
+    ("1.0", TypeError, "a tensor holds numbers, not a value of type str: '1.0'"), (["a"], TypeError, "str"),
+    (None, TypeError, "not None"), ({"a": 1}, TypeError, "holds numbers"), (object(), TypeError, "numbers"),
     (np.array(["a"]), TypeError, "not strings"), (np.array([object()]), TypeError, "not Python objects")])
 def test_what_is_no_numbers_is_refused(data, error, message):
     with pytest.raises(error, match=message):
@@ -98,7 +101,7 @@ def test_what_is_no_numbers_is_refused(data, error, message):
 
 @pytest.mark.parametrize("data", [3, [1, 2], True, np.arange(2)])
 def test_integers_cannot_require_a_gradient(data, backend):
-    with pytest.raises(TypeError, match="requires_grad: (int64|bool) has no derivatives; use a float dtype"):
+    with pytest.raises(TypeError, match=r"requires_grad: (int64|bool) has no derivatives; use a float dtype"):
         dl.tensor(data, requires_grad=True)
     with pytest.raises(TypeError, match="has no derivatives"):
         dl.tensor(data).requires_grad = True
@@ -107,7 +110,7 @@ def test_integers_cannot_require_a_gradient(data, backend):
 @pytest.mark.parametrize("how", [lambda: dl.tensor(1.0, "float31"), lambda: dl.tensor(1.0).astype("float31"),
                                  lambda: dl.zeros(2, "float31"), lambda: dl.set_default_dtype("float31")])
 def test_an_unknown_dtype_is_an_error_that_lists_the_known(how):
-    with pytest.raises(ValueError, match="unknown dtype 'float31'; known: bool, int8, .*float32"):
+    with pytest.raises(ValueError, match=r"unknown dtype 'float31'; known: bool, int8, .*float32"):
         how()
 
 
@@ -116,7 +119,7 @@ def test_a_number_that_does_not_fit_its_dtype_is_refused():
         dl.tensor(300, "uint8")
 
 
-# --- what it holds -----------------------------------------------------------------------------------------
+# --- what it holds --------------------------------------------------------------------------------
 
 
 def test_the_attributes_of_a_tensor(backend):
@@ -128,8 +131,9 @@ def test_the_attributes_of_a_tensor(backend):
     assert type(x.data) is backend.array_type
 
 
-@pytest.mark.parametrize("make", [lambda x: dl.sum(x), lambda x: x[0], lambda x: x.mean(), lambda x: x[0] * x[1],
-                                  lambda x: dl.argmax(x), lambda x: dl.any(x > 1.0), lambda x: dl.tensor(2.0)])
+@pytest.mark.parametrize("make", [
+    dl.sum, dl.argmax, lambda x: x[0], lambda x: x.mean(), lambda x: x[0] * x[1], lambda x: dl.any(x > 1.0),
+    lambda x: dl.tensor(2.0)])
 def test_data_of_no_axes_is_an_array_and_never_a_host_scalar(make, backend):
     y = make(dl.tensor([1.0, 2.0]))
 
@@ -145,11 +149,11 @@ def test_replacing_data_checks_kind_backend_shape_and_dtype():
 
     with pytest.raises(ValueError, match=r"data: float32\(3,\) cannot replace float32\(2,\)"):
         p.data = dl.zeros(3)
-    with pytest.raises(ValueError, match=r"data: float64\(2,\) cannot replace float32\(2,\); shape and dtype"):
+    with pytest.raises(ValueError, match=r"float64\(2,\) cannot replace float32\(2,\); shape and dtype must"):
         p.data = np.zeros(2)
     with pytest.raises(dl.BackendError, match=r"cannot replace an array of cpu; .*Tensor.to\('cpu'\)"):
         p.data = elsewhere
-    with pytest.raises(dl.BackendError, match=r"a ndarray cannot replace an array of strict; make it with dl.tensor"):
+    with pytest.raises(dl.BackendError, match=r"ndarray cannot replace an array of strict; make it"):
         elsewhere.data = np.zeros(2, "float32")
     for wrong in ([3.0, 4.0], 1.0, None):
         with pytest.raises(TypeError, match=rf"data: a {type(wrong).__name__} cannot replace .*dl.tensor"):
@@ -166,8 +170,9 @@ def test_replacing_data_keeps_the_tensor_a_leaf(backend):
     assert p.grad.tolist() == [6.0, 8.0]
 
 
-@pytest.mark.parametrize("wrong", [lambda: dl.zeros(3), lambda: dl.zeros(2, "float64"), lambda: np.zeros(2, "float32"),
-                                   lambda: 0.0, lambda: dl.tensor([0, 0])])
+@pytest.mark.parametrize("wrong", [
+    lambda: dl.zeros(3), lambda: dl.zeros(2, "float64"), lambda: np.zeros(2, "float32"), lambda: 0.0,
+    lambda: dl.tensor([0, 0])])
 def test_a_gradient_that_is_set_must_be_like_its_tensor(wrong, backend):
     p = variable([1.0, 2.0])
 
@@ -186,7 +191,7 @@ def test_a_gradient_from_another_backend_is_refused():
         p.grad = dl.zeros(2)
 
 
-# --- out of the graph, off the device ------------------------------------------------------------------------
+# --- out of the graph, off the device -------------------------------------------------------------
 
 
 def test_numpy_is_read_only_and_works_with_and_without_history(backend):
@@ -224,9 +229,13 @@ def test_item_and_tolist_give_python_numbers(backend):
 def test_moving_is_recorded_and_the_gradient_comes_home():
     x = variable([1.0, 2.0])
 
+    def f(x):
+        away = x.to("strict")
+        return dl.sum(away * away * away)
+
     y = x.to("strict")
     dl.sum(y * y).backward()
-    back = dl.grad(lambda x: dl.sum(dl.grad(lambda x: dl.sum(x.to("strict") * x.to("strict") * x.to("strict")))(x)))(x)
+    back = dl.grad(lambda x: dl.sum(dl.grad(f)(x)))(x)
 
     assert (y.backend, x.grad.backend, x.grad.tolist()) == ("strict", "cpu", [2.0, 4.0])
     assert (back.backend, back.tolist()) == ("cpu", [6.0, 12.0])
@@ -250,7 +259,11 @@ def test_moving_to_what_is_not_there_is_an_error_that_says_so():
         dl.tensor(1.0).to("gpu")
 
 
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def pickled(x):
+    return pickle.loads(pickle.dumps(x))  # noqa: S301  our own, of this moment
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickled])
 def test_a_copy_keeps_all_but_the_history(again, backend):
     x, y = variable([1.0, 2.0], "float64"), variable([1.0]) * 2.0
     x._role = "parameter"
@@ -274,11 +287,12 @@ def test_a_copy_of_a_list_keeps_what_is_shared(backend):
     assert first is not x
 
 
-# --- printing ------------------------------------------------------------------------------------------------
+# --- printing -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("make", "expected"), [
-    (lambda: dl.tensor([1.0, 2.5]), "tensor([1. , 2.5], float32)"), (lambda: dl.tensor(3), "tensor(3, int64)"),
+    (lambda: dl.tensor([1.0, 2.5]), "tensor([1. , 2.5], float32)"),
+    (lambda: dl.tensor(3), "tensor(3, int64)"),
     (lambda: variable([1.0]), "tensor([1.], float32, requires_grad)"),
     (lambda: variable([1.0]) * 2.0, "tensor([2.], float32, from multiply)"),
     (lambda: dl.tensor([[True], [False]]), "tensor([[ True],\n        [False]], bool)")])
@@ -295,14 +309,14 @@ def test_a_big_tensor_prints_in_short():
     assert len(repr(dl.zeros(100_000))) < 200
 
 
-# --- as a Python object ----------------------------------------------------------------------------------------
+# --- as a Python object ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("convert", [float, int, bool, complex])
 def test_one_element_converts_to_a_python_number_and_several_are_refused(convert, backend):
     assert convert(dl.tensor([[2.0]])) == convert(2.0)
     for shape in ((2,), (0,)):
-        with pytest.raises(ValueError, match=rf"{convert.__name__}\(\) of a tensor of shape .* is ambiguous; use dl.any"):
+        with pytest.raises(ValueError, match=rf"{convert.__name__}\(\) of a tensor of shape .* is ambiguous"):
             convert(dl.zeros(shape))
 
 

@@ -34,7 +34,7 @@ def assert_traced_as_eager(f, *args):
     assert_same(trace(f, *args)(*args), f(*args))
 
 
-# --- the law: traced is eager --------------------------------------------------------------------------------
+# --- the law: traced is eager ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TRACEABLE)
@@ -61,15 +61,17 @@ def test_every_operation_has_the_same_derivatives_traced(name, order, data):
         results = [y for y in outputs(call.of_floats(args)(*xs)) if y.dtype.kind == "float"]
         return sum(dl.sum(y * y * (i + 1.0)) for i, y in enumerate(results))
 
-    slopes = dl.grad(total, tuple(range(len(points))))
-    derived = {1: slopes, 2: dl.grad(lambda *xs: sum(dl.sum(g * g) for g in slopes(*xs)), tuple(range(len(points))))}
-    assert_traced_as_eager(derived[order], *points)
+    which = tuple(range(len(points)))
+    slopes = dl.grad(total, which)
+    curvature = dl.grad(lambda *xs: sum(dl.sum(g * g) for g in slopes(*xs)), which)
+    assert_traced_as_eager(slopes if order == 1 else curvature, *points)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_random_expressions_compute_the_same_bits_traced(seed, backend):
-    steps = [lambda a, b: a * b, lambda a, b: a - 2.0 * b, lambda a, b: dl.tanh(a) @ b, lambda a, b: dl.maximum(a, b),
-             lambda a, b: dl.concat([a, b])[1:-2], lambda a, b: dl.where(a > b, a, 0.5), lambda a, b: a.T + b.sum(0)]
+    steps = [lambda a, b: a * b, lambda a, b: a - 2.0 * b, lambda a, b: dl.tanh(a) @ b, dl.maximum,
+             lambda a, b: dl.concat([a, b])[1:-2], lambda a, b: dl.where(a > b, a, 0.5),
+             lambda a, b: a.T + b.sum(0)]
 
     def f(x, w):
         rng = np.random.default_rng(seed)
@@ -87,25 +89,24 @@ def test_random_expressions_compute_the_same_bits_traced(seed, backend):
 
 @pytest.mark.parametrize("derived", [
     dl.grad, dl.value_and_grad, dl.jacobian, dl.hessian, lambda f: dl.grad(lambda x: dl.sum(dl.grad(f)(x))),
-    lambda f: lambda x: dl.jvp(f, [x], [x]), lambda f: lambda x: dl.hvp(f, x, x), lambda f: lambda x: dl.vjp(f, x)[0],
-    lambda f: lambda x: dl.vjp(f, x)[1](dl.tensor(1.0))])
+    lambda f: lambda x: dl.jvp(f, [x], [x]), lambda f: lambda x: dl.hvp(f, x, x),
+    lambda f: lambda x: dl.vjp(f, x)[0], lambda f: lambda x: dl.vjp(f, x)[1](dl.tensor(1.0))])
 def test_transforms_work_inside_a_traced_function(derived, backend):
     w = variable([3.0, 4.0])
 
     assert_traced_as_eager(derived(lambda x: dl.sum(w * x * x * dl.exp(x))), dl.tensor([1.0, 2.0]))
 
 
-@pytest.mark.parametrize("dtypes", [("int64", "float32"), ("float32", "float64"), ("bool", "int8"), ("int32", "int32")])
-@pytest.mark.parametrize("f", [lambda a, b: a + b, lambda a, b: a / b, lambda a, b: a * 2.5 + b, lambda a, b: a**b,
-                               lambda a, b: dl.mean(a) + b, lambda a, b: a > b, lambda a, b: 2 - b])
+@pytest.mark.parametrize("dtypes", [
+    ("int64", "float32"), ("float32", "float64"), ("bool", "int8"), ("int32", "int32")])
+@pytest.mark.parametrize("f", [
+    lambda a, b: a + b, lambda a, b: a / b, lambda a, b: a * 2.5 + b, lambda a, b: a**b,
+    lambda a, b: dl.mean(a) + b, lambda a, b: a > b, lambda a, b: 2 - b])
 def test_dtypes_promote_the_same_way_traced(f, dtypes):
-    if f(*(dl.ones(2, d) for d in dtypes)) is None:
-        return
-
     assert_traced_as_eager(f, *(dl.ones(2, d) for d in dtypes))
 
 
-# --- what a program is --------------------------------------------------------------------------------------------
+# --- what a program is ----------------------------------------------------------------------------
 
 
 def test_a_function_runs_once_and_a_program_any_number_of_times(backend):
@@ -144,8 +145,8 @@ def test_a_captured_tensor_is_one_input_however_often_it_is_used(backend):
 
 def test_arguments_and_results_are_trees_of_anything(backend):
     w, x = variable([3.0, 4.0]), dl.tensor([1.0, 2.0])
-    f = lambda p, q: {"sum": [p["x"] + q[0][0], (w, p["x"])], "none": None, "count": 3, "zero": 0, "name": "f",
-                      "top": dl.topk(q[0][0], 1)}
+    f = lambda p, q: {"sum": [p["x"] + q[0][0], (w, p["x"])], "none": None, "count": 3, "zero": 0,
+                      "name": "f", "top": dl.topk(q[0][0], 1)}
 
     assert_traced_as_eager(f, {"x": x}, [(x, None)])
 
@@ -176,9 +177,9 @@ def test_a_program_lets_go_of_what_it_needs_no_more(backend):
 def test_lists_arrays_and_numbers_beside_a_symbol_are_what_they_are_beside_a_tensor():
     x = dl.tensor([1.0, 2.0])
 
-    for f in (lambda x: x + [1.0, 2.0], lambda x: np.array([1.0, 2.0]) * x, lambda x: x * np.float64(2.0),
+    for f in (lambda x: [1.0, 2.0] - x, lambda x: np.array([1.0, 2.0]) * x, lambda x: x * np.float64(2.0),
               lambda x: 2 - x, lambda x: x[np.array([1, 0, 1])], lambda x: x[[0, -1]], lambda x: x * len(x),
-              lambda x: sum(x), lambda x: x.at[0].set(5.0), lambda x: dl.clip(x, 1.5, None)):
+              sum, lambda x: x.at[0].set(5.0), lambda x: dl.clip(x, 1.5, None)):
         assert_traced_as_eager(f, x)
 
 
@@ -195,14 +196,15 @@ def test_steps_run_where_their_arguments_are():
     assert_traced_as_eager(lambda x, y: (x * x, y + y), dl.tensor([1.0, 2.0]), y)
 
 
-# --- what it refuses ------------------------------------------------------------------------------------------------
+# --- what it refuses ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("other", [lambda: dl.zeros(3), lambda: dl.zeros(2, "float64"), lambda: dl.zeros((2, 1))])
+@pytest.mark.parametrize("other", [
+    lambda: dl.zeros(3), lambda: dl.zeros(2, "float64"), lambda: dl.zeros((2, 1))])
 def test_arguments_of_another_signature_are_refused(other, backend):
     program = trace(lambda x: x * x, dl.zeros(2))
 
-    with pytest.raises(ValueError, match=r"program: traced with float32\(2,\) on \w+, called with float.*; trace it"):
+    with pytest.raises(ValueError, match=r"traced with float32\(2,\) on \w+, called with float.*; trace it"):
         program(other())
 
 
@@ -210,7 +212,7 @@ def test_arguments_on_another_backend_or_in_another_form_are_refused():
     x = dl.zeros(2)
     program = trace(lambda x: x["x"], {"x": x})
 
-    with dl.use_backend("strict"), pytest.raises(ValueError, match=r"on cpu, called with float32\(2,\) on strict"):
+    with dl.use_backend("strict"), pytest.raises(ValueError, match=r"on cpu, called with .* on strict"):
         program({"x": dl.zeros(2)})
     for args in ((x,), ({"y": x},), ({"x": [x]},), (), ({"x": x}, x)):
         with pytest.raises(ValueError, match="nested in another way"):
@@ -225,7 +227,7 @@ def test_arguments_on_another_backend_or_in_another_form_are_refused():
     bool, float, int, lambda x: [1][x], lambda x: x.item(), lambda x: x.numpy(), lambda x: x.tolist(),
     lambda x: 1 if x > 0 else 2, lambda x: max(x, x * 2.0), lambda x: x == 1.0 or x])
 def test_a_symbol_has_no_value_until_the_program_runs(use):
-    with pytest.raises(TypeError, match=r"<symbol \w+ (float32|bool)\(\)> has no value until the program runs; "):
+    with pytest.raises(TypeError, match=r"<symbol \w+ (float32|bool)\(\)> has no value until the program"):
         trace(use, dl.tensor(1.0))
 
 
@@ -250,7 +252,7 @@ def test_a_symbol_is_neither_an_array_nor_written_to():
 def test_a_shape_that_depends_on_values_cannot_be_traced(name, data):
     call = data.draw(calls(PRIMITIVES[name]))
 
-    with pytest.raises(TypeError, match=f"{name}: the shape of the result depends on values, so it cannot be traced"):
+    with pytest.raises(TypeError, match=f"{name}: the shape of the result depends on values, so it cannot"):
         trace(call, *call.tensors())
 
 
@@ -260,10 +262,10 @@ def test_a_mask_cannot_be_traced():
 
 
 @pytest.mark.parametrize("f", [
-    lambda x: x + dl.zeros(3), lambda x: x @ dl.zeros((3, 3)), lambda x: x[5], lambda x: x[0, 0], lambda x: x.reshape(3),
-    lambda x: dl.concat([x, dl.zeros((2, 2))]), lambda x: dl.sum(x, axis=1), lambda x: x["a"], lambda x: x + None,
-    lambda x: x + "a", lambda x: dl.take(x, [0.5]), lambda x: dl.where(x > 0, dl.zeros(3), x), lambda x: x.mT,
-    lambda x: dl.grad(lambda x: x)(x), lambda x: dl.broadcast_to(x, (3,))])
+    lambda x: x + dl.zeros(3), lambda x: x @ dl.zeros((3, 3)), lambda x: x[5], lambda x: x[0, 0],
+    lambda x: x.reshape(3), lambda x: dl.concat([x, dl.zeros((2, 2))]), lambda x: dl.sum(x, axis=1),
+    lambda x: x["a"], lambda x: x + None, lambda x: x + "a", lambda x: dl.take(x, [0.5]), lambda x: x.mT,
+    lambda x: dl.where(x > 0, dl.zeros(3), x), dl.grad(lambda x: x), lambda x: dl.broadcast_to(x, (3,))])
 def test_errors_are_those_of_the_eager_run(f):
     x = dl.tensor([1.0, 2.0])
     with pytest.raises((ValueError, TypeError, IndexError)) as eager:
@@ -296,4 +298,5 @@ def test_a_symbol_prints_what_it_is():
     found = []
     trace(lambda x: found.extend([repr(x), repr(x * 2.0), repr(x > 0)]) or x, dl.zeros((2, 1)))
 
-    assert found == ["<symbol input float32(2, 1)>", "<symbol multiply float32(2, 1)>", "<symbol greater bool(2, 1)>"]
+    assert found == ["<symbol input float32(2, 1)>", "<symbol multiply float32(2, 1)>",
+                     "<symbol greater bool(2, 1)>"]

@@ -27,7 +27,7 @@ def test_grad_is_the_gradient_and_value_and_grad_has_both(backend):
     assert slope.tolist() == dl.grad(lambda x: dl.sum(x * x))(x).tolist() == [2.0, 4.0]
 
 
-# --- arguments -----------------------------------------------------------------------------------------
+# --- arguments ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("argnums", "expected"), [
@@ -43,7 +43,7 @@ def test_argnums_choose_the_arguments_and_the_form_of_the_answer(argnums, expect
     (2, ValueError, "grad: argnums=2, but the function was called with 2 positional arguments"),
     (-3, ValueError, "argnums=-3"), ((0, 5), ValueError, r"argnums=\(0, 5\)"),
     ((0, 0), ValueError, r"argnums=\(0, 0\) names an argument twice"), ((1, -1), ValueError, "twice"),
-    ("x", TypeError, "argnums must be an int or a tuple of ints, got 'x'"), ((0.0,), TypeError, "argnums must be")])
+    ("x", TypeError, "argnums must be an int or a tuple of ints, got 'x'"), ((0.0,), TypeError, "must be")])
 def test_argnums_that_name_no_argument_are_refused(argnums, error, message):
     with pytest.raises(error, match=message):
         dl.grad(lambda x, y: x * y, argnums)(dl.tensor(2.0), dl.tensor(3.0))
@@ -74,7 +74,7 @@ def test_an_argument_that_does_not_matter_has_a_gradient_of_zeros(backend):
 
 
 @pytest.mark.parametrize("constant", [lambda x: dl.tensor(1.0), lambda x: 1.0, lambda x: dl.sum(dl.floor(x)),
-                                      lambda x: dl.stop_gradient(dl.sum(x)), lambda x: dl.argmax(x)])
+                                      lambda x: dl.stop_gradient(dl.sum(x)), dl.argmax])
 def test_a_function_that_does_not_depend_on_its_argument_has_a_gradient_of_zeros(constant, backend):
     assert dl.grad(constant)(dl.tensor([1.5, 2.5])).tolist() == [0.0, 0.0]
 
@@ -94,11 +94,11 @@ def test_an_argument_without_derivatives_is_refused(x):
 @pytest.mark.parametrize("result", [lambda x: x, lambda x: (dl.sum(x), dl.sum(x)), lambda x: None,
                                     lambda x: dl.sum(x, keepdims=True)])
 def test_the_gradient_of_what_is_no_scalar_is_refused_and_the_ways_out_are_named(result, backend):
-    with pytest.raises(ValueError, match=r"grad: the function must return a scalar, .*\.sum\(\).*dl\.jacobian"):
+    with pytest.raises(ValueError, match=r"grad: the function must return a scalar, .*\.sum\(\).*jacobian"):
         dl.grad(result)(dl.tensor([1.0, 2.0]))
 
 
-# --- nested arguments and results ------------------------------------------------------------------------
+# --- nested arguments and results -----------------------------------------------------------------
 
 
 def nested():
@@ -112,7 +112,8 @@ def squares(p):
 def test_a_gradient_is_nested_like_its_argument(backend):
     found = dl.grad(squares)(nested())
 
-    assert trees.mapped(lambda g: g.tolist(), found) == {"w": [[2.0, 4.0]], "layers": [(9.0, [3.0, 3.0])], "none": None}
+    assert trees.mapped(lambda g: g.tolist(), found) == {
+        "w": [[2.0, 4.0]], "layers": [(9.0, [3.0, 3.0])], "none": None}
 
 
 def test_a_gradient_keeps_named_tuples_and_the_order_of_keys(backend):
@@ -164,12 +165,16 @@ def test_a_hessian_in_several_arguments_is_a_square_of_tuples(backend):
 def test_a_hessian_vector_product_is_nested_like_the_point(backend):
     f = lambda p: dl.sum(p["a"] * p["a"] * p["b"])
 
-    found = dl.hvp(f, {"a": dl.tensor([1.0, 2.0]), "b": dl.tensor(3.0)}, {"a": dl.tensor([1.0, 0.0]), "b": dl.tensor(0.0)})
+    found = dl.hvp(f, {"a": dl.tensor([1.0, 2.0]), "b": dl.tensor(3.0)},
+                   {"a": dl.tensor([1.0, 0.0]), "b": dl.tensor(0.0)})
 
     assert trees.mapped(lambda h: h.tolist(), found) == {"a": [6.0, 0.0], "b": 2.0}
 
 
-@given(shape=st.lists(st.integers(0, 3), max_size=3).map(tuple), out=st.lists(st.integers(0, 2), max_size=2).map(tuple))
+SHAPES = st.lists(st.integers(0, 3), max_size=3).map(tuple)
+
+
+@given(shape=SHAPES, out=st.lists(st.integers(0, 2), max_size=2).map(tuple))
 def test_a_jacobian_has_the_shape_of_the_result_and_that_of_the_argument(shape, out, backend):
     found = dl.jacobian(lambda x: dl.broadcast_to(dl.sum(x), out))(numbers(*shape))
 
@@ -202,7 +207,7 @@ def test_integer_results_have_zeros_for_derivatives(backend):
     assert pushed[0].tolist() == [6.0, 2.0]
 
 
-# --- vjp and jvp -----------------------------------------------------------------------------------------
+# --- vjp and jvp ----------------------------------------------------------------------------------
 
 
 def test_a_pull_function_may_be_called_any_number_of_times(backend):
@@ -223,7 +228,7 @@ def test_a_value_that_is_returned_twice_gets_both_cotangents(backend):
 
 
 def test_a_function_of_nested_arguments_gives_one_cotangent_per_argument(backend):
-    y, pull = dl.vjp(lambda p, x: p["w"] * x[0], {"w": dl.tensor(2.0)}, [dl.tensor(3.0)])
+    _, pull = dl.vjp(lambda p, x: p["w"] * x[0], {"w": dl.tensor(2.0)}, [dl.tensor(3.0)])
 
     assert trees.mapped(lambda g: g.item(), pull(1.0)) == ({"w": 3.0}, [2.0])
 
@@ -260,14 +265,14 @@ def test_cotangents_and_tangents_of_another_form_are_refused(call, message, back
 def test_cotangents_from_another_backend_are_refused_and_data_goes_where_it_belongs():
     x = dl.tensor([1.0, 2.0])
     with dl.use_backend("strict"):
-        y, pull = dl.vjp(dl.sin, dl.tensor([1.0, 2.0]))
+        _, pull = dl.vjp(dl.sin, dl.tensor([1.0, 2.0]))
 
     with pytest.raises(dl.BackendError, match=r"vjp: a cotangent is on cpu, its value on strict"):
         pull(x)
     assert pull(np.ones(2))[0].backend == "strict"
 
 
-# --- has_aux, stop_gradient --------------------------------------------------------------------------------
+# --- has_aux, stop_gradient -----------------------------------------------------------------------
 
 
 def test_what_is_returned_beside_the_value_is_passed_on_without_history(backend):
@@ -291,7 +296,7 @@ def test_stop_gradient_makes_constants_of_whole_trees(backend):
     assert dl.grad(lambda x: dl.sum(dl.stop_gradient(x) * x))(x).tolist() == [1.0, 2.0]
 
 
-# --- dtypes ------------------------------------------------------------------------------------------------
+# --- dtypes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

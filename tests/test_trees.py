@@ -1,6 +1,7 @@
 """Nested dicts, lists and tuples: taken apart and put together again, whatever they hold."""
 
-from collections import OrderedDict, defaultdict, namedtuple
+from collections import OrderedDict, defaultdict
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,11 @@ from hypothesis import strategies as st
 
 from dlcore import trees
 
-Pair = namedtuple("Pair", ["first", "second"])
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
 
 TREES = st.recursive(
     st.integers() | st.text(max_size=2) | st.none(),
@@ -64,7 +69,8 @@ def test_structure_is_the_same_exactly_if_the_trees_agree_but_for_their_leaves(t
 
 
 @pytest.mark.parametrize(("a", "b"), [
-    ([1], [1, 2]), ({"a": 1}, {"b": 1}), ([1], 1), ({"a": 1}, [1]), (None, 1), ([None], [1]), ([[1]], [1]), ((), 1)])
+    ([1], [1, 2]), ({"a": 1}, {"b": 1}), ([1], 1), ({"a": 1}, [1]), (None, 1), ([None], [1]), ([[1]], [1]),
+    ((), 1)])
 def test_these_differ_in_structure(a, b):
     assert not trees.same_structure(a, b)
     assert not trees.same_structure(b, a)
