@@ -101,9 +101,8 @@ class Unary(Primitive):
 
     def __call__(self, x: Any, **params: Any) -> Any:
         if type(x) is not Tensor:
-            if type(x) in OWNERS and (xp := announced()) is not None:
-                return self.forward(xp, x, **params)
-            return self.apply((x,), params)
+            raw = announced() if type(x) in OWNERS else None
+            return self.apply((x,), params) if raw is None else self.forward(raw, x, **params)
         a, node = x.array, x.node
         try:
             xp = OWNERS[type(a)]
@@ -395,4 +394,6 @@ def _pushed_through(node: Node, tangents: Sequence[V | None], recorded: bool) ->
         return tangents
     pairs = zip(tangents, node.primitive.jvp, strict=False)
     parts = [rule(t, out, *args, **node.params) for t, rule in pairs if t is not None]
-    return functools.reduce(operator.add, parts)
+    if node.primitive.outputs is None or len(parts) == 1:
+        return functools.reduce(operator.add, parts)
+    return [functools.reduce(operator.add, each) for each in zip(*parts, strict=True)]

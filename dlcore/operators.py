@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 
 from backends import DType, as_dtype
 from dlcore import ops
-from dlcore.core import Binary, Primitive, Value, cast
+from dlcore.core import Binary, Primitive, Value, cast, dtype_of
 
 Operand = Any  # a value, a Python number, or (on the CPU) a NumPy array or a list
 
@@ -38,6 +38,23 @@ def _augmented(call: Callable[[Any, Operand], Any], symbol: str) -> Callable[[An
     return assigned
 
 
+def _truth(call: Callable[[Any, Operand], Any], symbol: str) -> Callable[[Any, Operand], Any]:
+    """``call`` for booleans only: of integers NumPy and PyTorch would combine the bits."""
+    def combined(self: Any, other: Operand) -> Any:
+        for x in (self, other):
+            if type(x) is int or (isinstance(x, Value) and _dtype_kind(x) not in ("bool", None)):
+                raise TypeError(f"{symbol} combines booleans, got {getattr(x, 'dtype', 'int')}; "
+                                "compare first, as in (x > 0) & (y > 0)")
+        return call(self, other)
+
+    return combined
+
+
+def _dtype_kind(x: Any) -> str | None:
+    """The kind of a value's dtype, None for one that has no dtype yet: a node of a graph."""
+    return dtype_of(x).kind if x.level <= 1 else None
+
+
 class Operators(Value):
     """What tensors and symbols have in common: operators, and a method where a NumPy array has one."""
 
@@ -51,9 +68,9 @@ class Operators(Value):
     __truediv__, __rtruediv__ = _method(ops.divide), _reflected(ops.divide)
     __matmul__, __rmatmul__ = _method(ops.matmul), _reflected(ops.matmul)
     __mod__, __rmod__ = _method(ops.remainder), _reflected(ops.remainder)
-    __and__, __rand__ = _method(ops.logical_and), _reflected(ops.logical_and)
-    __or__, __ror__ = _method(ops.logical_or), _reflected(ops.logical_or)
-    __xor__, __rxor__ = _method(ops.logical_xor), _reflected(ops.logical_xor)
+    __and__ = __rand__ = _truth(_method(ops.logical_and), "&")
+    __or__ = __ror__ = _truth(_method(ops.logical_or), "|")
+    __xor__ = __rxor__ = _truth(_method(ops.logical_xor), "^")
     __lt__, __le__ = _method(ops.less), _method(ops.less_equal)
     __gt__, __ge__ = _method(ops.greater), _method(ops.greater_equal)
     __eq__ = _method(ops.equal)  # elementwise, not a bool
@@ -69,7 +86,11 @@ class Operators(Value):
     def __neg__(self) -> Self: return ops.negative(self)
     def __pos__(self) -> Self: return self
     def __abs__(self) -> Self: return ops.abs(self)
-    def __invert__(self) -> Self: return ops.logical_not(self)
+    def __invert__(self) -> Self:
+        if _dtype_kind(self) not in ("bool", None):
+            raise TypeError(f"~ negates booleans, got {dtype_of(self)}; compare first, as in ~(x > 0)")
+        return ops.logical_not(self)
+
     def __getitem__(self, index: Any) -> Self: return ops.getitem(self, index)
 
     @property

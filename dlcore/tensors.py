@@ -206,6 +206,10 @@ class Tensor(Operators):
             parts.append("requires_grad" if maker is None else f"from {maker.name}")
         return f"tensor({', '.join(parts)})"
 
+    def __format__(self, spec: str) -> str:
+        """A 0-d tensor formats as its number, ``f"{loss:.3f}"``; others only as they print."""
+        return format(self.item(), spec) if spec and self.array.shape == () else format(repr(self), spec)
+
     def __reduce__(self) -> Any:
         leaf = self.node is not None and self.node.primitive is None
         return rebuilt, (self.numpy(), str(self.dtype), self.backend, leaf, self.role)

@@ -68,7 +68,7 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
 
     device = property(lambda self: types.SimpleNamespace(id=0))
     T = property(lambda self: ndarray(self.host.T))
-    mT = property(lambda self: ndarray(self.host.mT))  # noqa: N815  the standard's name
+    mT = property(lambda self: ndarray(self.host.mT))
 
 
 def delegate(name):

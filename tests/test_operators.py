@@ -270,3 +270,25 @@ def test_keepdims_and_correction(backend):
     assert x.sum(1, keepdims=True).shape == x.max(axis=1, keepdims=True).shape == (1, 1)
     assert_allclose(x.var(correction=1).item(), np.var([1.0, 2.0, 4.0], ddof=1), rtol=1e-6)  # float32
     assert_allclose(x.std(1, 1.0).numpy(), np.std([1.0, 2.0, 4.0], ddof=1, keepdims=True), rtol=1e-6)
+
+
+@pytest.mark.parametrize("combine", [lambda x: x & 1, lambda x: 1 | x, lambda x: x ^ x, lambda x: ~x])
+def test_bits_of_integers_are_not_taken_for_truth(backend, combine):
+    with pytest.raises(TypeError, match=r"booleans, got (int64|int); compare first"):
+        combine(dl.tensor([1, 2]))
+
+
+def test_truth_combines_with_operators(backend):
+    x = dl.tensor([-1.0, 0.5, 2.0])
+
+    inside = (x > 0) & (x < 1)
+
+    assert (inside | ~inside).tolist() == [True, True, True]
+    assert (inside ^ True).tolist() == [True, False, True]
+
+
+def test_a_scalar_formats_as_its_number(backend):
+    loss = dl.tensor(0.12345, "float64")
+
+    assert f"{loss:.3f}" == "0.123"
+    assert f"{loss}" == repr(loss)

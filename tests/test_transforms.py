@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore import trees
+from dlcore.core import Primitive
 
 
 def numbers(*shape):
@@ -318,3 +319,14 @@ def test_the_gradient_in_each_of_two_dtypes_is_in_its_own(backend):
 
     assert [g.dtype for g in found] == ["float32", "float64"]
     assert_allclose(found[0].numpy(), [3.0, 4.0])
+
+
+def test_tangents_of_several_arguments_add_up_in_every_output(backend):
+    both = Primitive(
+        "sum_and_difference", lambda xp, x, y: (x + y, x - y), None,
+        vjp=(lambda g, out, x, y: g[0] + g[1], lambda g, out, x, y: g[0] - g[1]),
+        jvp=(lambda t, out, x, y: (t, t), lambda t, out, x, y: (t, -t)), outputs=tuple)
+
+    _, tangents = dl.jvp(both, [dl.tensor(1.0), dl.tensor(2.0)], [dl.tensor(3.0), dl.tensor(5.0)])
+
+    assert [t.item() for t in tangents] == [8.0, -2.0]

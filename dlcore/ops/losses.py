@@ -29,12 +29,13 @@ from dlcore.ops.indexing import at_hand, beside
 from dlcore.ops.reductions import mean_p, sum_p
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.transcendental import exp, log, log1p, sqrt
-from dlcore.samples import NONZERO, Domain, sample
+from dlcore.samples import Domain, sample
 from dlcore.shaping import Shape, broadcast_shapes
 
 _PAIR = [sample("a b, a b"), sample("a, a", reduction="none"), sample("a b, a b", reduction="sum")]
 _NEAR, _FAR, _BENT = Domain(-0.4, 0.4), Domain(2.0, 3.0), Domain(avoid=(-1.0, 1.0))
 _CLEAR = [sample("a b, a b", _NEAR), sample("a, a", (_FAR, _NEAR)), sample("a, a", _FAR, reduction="sum")]
+_APART = (Domain(-2.0, -1.0), Domain(0.0, 1.0), Domain(3.0, 4.0))  # no difference is near 0
 _UNSURE = Domain(low=0.2, high=0.8)  # towards 0 and 1 the curvature has no bound
 
 # --- what the losses share -----------------------------------------------------------------------
@@ -308,8 +309,9 @@ def cosine_embedding_loss(input1: V, input2: V, target: V, *, margin: float = 0.
     return reduced(name, where(equal(target, 1), 1.0 - cosine, relu(cosine - margin)), reduction)
 
 
-@operation(samples=[sample("3 4, 3 4, 3 4", margin=20.0),
-                    sample("3 4, 3 4, 3 4", NONZERO, margin=20.0, p=3.0)])
+@operation(samples=[sample("3 4, 3 4, 3 4", _APART, margin=20.0),
+                    sample("3 4, 3 4, 3 4", _APART, margin=20.0, p=3.0),
+                    sample("3 4, 3 4, 3 4", _APART, margin=20.0, swap=True)])
 def triplet_margin_loss(anchor: V, positive: V, negative: V, *, margin: float = 1.0, p: float = 2.0,
                         eps: float = 1e-6, swap: bool = False, reduction: str = "mean") -> V:
     """How much less than ``margin`` further the negative is from the anchor than the positive.
