@@ -36,8 +36,7 @@ Tensor: Any = None  # set once by the last line of tensors.py: the hot path asks
 
 # --- declaring operations ----------------------------------------------------------------------
 
-PRIMITIVES: dict[str, Primitive] = {}
-"""Every declared primitive by name: what tests, docs and kernels iterate over."""
+PRIMITIVES: dict[str, Primitive] = {}  # every declared one by name: what tests and docs iterate over
 
 
 class Primitive:
@@ -101,8 +100,9 @@ class Unary(Primitive):
 
     def __call__(self, x: Any, **params: Any) -> Any:
         if type(x) is not Tensor:
-            raw = announced() if type(x) in OWNERS else None
-            return self.apply((x,), params) if raw is None else self.forward(raw, x, **params)
+            if type(x) in OWNERS and (raw := announced()) is not None:
+                return self.forward(raw, x, **params) if params else self.forward(raw, x)
+            return self.apply((x,), params)
         a, node = x.array, x.node
         try:
             xp = OWNERS[type(a)]
@@ -392,8 +392,8 @@ def _pushed_through(node: Node, tangents: Sequence[V | None], recorded: bool) ->
         return tangents[0][node.params["index"]]  # type: ignore[index]  # its parent has several
     if node.primitive is pack:
         return tangents
-    pairs = zip(tangents, node.primitive.jvp, strict=False)
-    parts = [rule(t, out, *args, **node.params) for t, rule in pairs if t is not None]
+    parts = [rule(t, out, *args, **node.params)
+             for t, rule in zip(tangents, node.primitive.jvp, strict=False) if t is not None]
     if node.primitive.outputs is None or len(parts) == 1:
         return functools.reduce(operator.add, parts)
     return [functools.reduce(operator.add, each) for each in zip(*parts, strict=True)]

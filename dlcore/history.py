@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
+from threading import local
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple
 
@@ -115,8 +116,18 @@ def recording(on: bool) -> Iterator[None]:
         _recording.reset(token)
 
 
-_here: ContextVar[Backend | None] = ContextVar("here", default=None)
-announced = _here.get
+class _Here(local):
+    """Where a thread computes; a pass never waits, so no context could change within one."""
+
+    xp: Backend | None = None
+
+
+_here = _Here()
+
+
+def announced() -> Backend | None:
+    """Where primitives that meet no value compute: in a raw pass on its backend, else nowhere."""
+    return _here.xp
 
 
 def announce(xp: Backend | None, scope: AbstractContextManager[object] | None = None) -> Any:
@@ -127,7 +138,7 @@ def announce(xp: Backend | None, scope: AbstractContextManager[object] | None = 
     """
     if scope is not None:
         scope.__exit__(None, None, None)
-    _here.set(xp)
+    _here.xp = xp
     if xp is None or xp.array_type in OWNERS:
         return None
     scope = xp.scope()
@@ -139,11 +150,11 @@ def announce(xp: Backend | None, scope: AbstractContextManager[object] | None = 
 def unannounced() -> Iterator[bool]:
     """Users' code inside a rule: it sees values only.  Yields whether the pass is recorded."""
     before = announced()
-    _here.set(None)  # the scope that was entered for it stays: it is left by whoever announced it
+    _here.xp = None  # the scope that was entered for it stays: it is left by whoever announced it
     try:
         yield before is None
     finally:
-        _here.set(before)
+        _here.xp = before
 
 
 def walk(roots: Iterable[Node | None], since: int = 0) -> tuple[list[Node], list[Node]]:

@@ -176,24 +176,26 @@ class Tensor(Operators):
                                "a gradient (dl.tensor(..., requires_grad=True)), or it ran under no_grad")
         keep = create_graph if retain_graph is None else retain_graph
         release = None if keep else Released(sys._getframe(1))
-        order, g = walk((self.node,))[0], self._cotangent(cotangent)
+        order, _ = walk((self.node,))
         if create_graph:
             with recording(True):
-                gather(core.pullback(order, {self.node: g if type(g) is Tensor else Tensor(g)},
-                                     recorded=True, release=release))
+                g = self._cotangent(cotangent)
+                gather(core.pullback(order, {self.node: g}, recorded=True, release=release))
+            return
+        if cotangent is None and self.array.shape == ():  # as nearly always
+            g = self.node.xp.one(self.array.dtype)
         else:
-            gather(core.pullback(order, {self.node: g.array if type(g) is Tensor else g},
-                                 recorded=False, release=release))
+            g = self._cotangent(cotangent).array
+        gather(core.pullback(order, {self.node: g}, recorded=False, release=release))
 
-    def _cotangent(self, given: Any) -> Any:
-        """The cotangent to begin with, a tensor or an array, of this tensor's shape and dtype."""
-        a = self.array
-        if given is None:
-            if a.shape != ():
-                raise ValueError(f"backward: shape {self.shape} is not a scalar; reduce it with .sum() or "
-                                 ".mean(), or pass a cotangent of that shape")
-            return self.node.xp.one(a.dtype)  # type: ignore[union-attr]  # there is a history
-        return matching("backward: the cotangent", given, self)
+    def _cotangent(self, given: Any) -> Tensor:
+        """The cotangent to begin with, of this tensor's shape and dtype."""
+        if given is not None:
+            return matching("backward: the cotangent", given, self)
+        if self.shape != ():
+            raise ValueError(f"backward: shape {self.shape} is not a scalar; reduce it with .sum() or "
+                             ".mean(), or pass a cotangent of that shape")
+        return Tensor(self._owner().one(self.array.dtype))
 
     # --- printing and copying ----------------------------------------------------------------------------
 
@@ -243,9 +245,11 @@ def gather(found: dict[Node, Any]) -> None:
     """Add what a pass has found to the gradients of the leaves: new tensors, nothing is written to."""
     for node, d in found.items():
         if (leaf := node.out()) is not None:
-            g, before = d if type(d) is Tensor else Tensor(d), getattr(leaf, "_grad", None)
-            if g.array.dtype is not leaf.array.dtype:  # of bfloat16 NumPy makes float32 beside a number
+            g, a = d if type(d) is Tensor else Tensor(d), leaf.array
+            scalars = type(g.array) is type(a) and not a.ndim  # then they agree, and .dtype is slow
+            if not scalars and g.array.dtype is not a.dtype:  # NumPy makes float32 of bfloat16 and a number
                 g = core.cast_like(g, leaf)
+            before = getattr(leaf, "_grad", None)
             leaf._grad = g if before is None else before + g
 
 
