@@ -99,6 +99,10 @@ class Unary(Primitive):
     """A primitive of one array; this call is the hot path, ``dispatch.py`` the general one."""
 
     def __call__(self, x: Any, **params: Any) -> Any:
+        return self.call(x, params)
+
+    def call(self, x: Any, params: Mapping[str, Any]) -> Any:
+        """The same with parameters that are at hand: spreading them costs as much as ten elements do."""
         if type(x) is not Tensor:
             if type(x) in OWNERS and (raw := announced()) is not None:
                 return self.forward(raw, x, **params) if params else self.forward(raw, x)
@@ -171,12 +175,12 @@ class Binary(Primitive):
 
 
 def linear(name: str, forward: Callable[..., Array], shape: Callable[..., Shape] | None, transpose: Rule,
-           samples: Sequence[Sample] = (), **declared: Any) -> Primitive:
+           samples: Sequence[Sample] = (), **declared: Any) -> Unary:
     """A primitive linear in its one array: it is its own jvp, and only the transpose is written.
 
     ``transpose(g, x, **params)`` may use the shape and dtype of ``x``, never its values.
     """
-    primitive: Primitive = Unary(
+    primitive: Unary = Unary(
         name, forward, shape, (lambda g, out, x, **params: transpose(g, x, **params),),
         (lambda t, out, x, **params: primitive(t, **params),), samples=samples, reads="", **declared)
     return primitive
@@ -214,9 +218,7 @@ def elementwise(name: str, forward: Callable[..., Array], *rules: Rule | None, d
                 tuple(rule and _pushed(rule) for rule in rules), samples=samples, **declared)
 
 
-def same(d: V, out: V, *args: V, **params: Any) -> V:
-    """The rule of a slope of 1."""
-    return d
+same: Rule = lambda d, out, *args, **params: d  # a slope of 1
 
 
 def _pulled(rule: Rule, i: int, binary: bool) -> Rule:
@@ -237,9 +239,7 @@ def _pulled(rule: Rule, i: int, binary: bool) -> Rule:
 
 def _pushed(rule: Rule) -> Rule:
     """``rule`` as a jvp: what the other arguments' shapes add is repeated."""
-    def jvp(t: V, out: V, *args: V, **params: Any) -> V:
-        return broadcast_to(rule(t, out, *args, **params), out.shape)
-    return jvp
+    return lambda t, out, *args, **params: broadcast_to(rule(t, out, *args, **params), out.shape)
 
 
 # --- the primitives that the engine itself needs -------------------------------------------------

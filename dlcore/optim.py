@@ -63,19 +63,18 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        position = -1
+        states = iter(self.state)
         for group in self.param_groups:
-            for p in group["params"]:
-                position += 1
+            for p, state in zip(group["params"], states, strict=False):
                 if (g := p.grad) is None:
                     continue
                 x = p.array
                 if (xp := OWNERS.get(type(x))) is not None:  # the only device of its kind
-                    p.array = self.updated(xp, x, g.array, self.state[position], group)
+                    p.array = self.updated(xp, x, g.array, state, group)
                     continue
                 xp = backend_of(x)
                 with xp.scope():
-                    p.array = self.updated(xp, x, g.array, self.state[position], group)
+                    p.array = self.updated(xp, x, g.array, state, group)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters; without this they add up."""
@@ -216,7 +215,9 @@ class SGD(Optimizer):
 
     def updated(self, xp: Backend, x: Array, g: Array, state: State, group: Group) -> Array:
         """See the base class."""
-        lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        if type(lr) is not float:  # one of NumPy's would lift float32 to float64
+            lr = float(lr)
         if decay:
             g = g + x * decay
         if not momentum:

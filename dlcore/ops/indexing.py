@@ -28,7 +28,7 @@ Static = tuple[Any, ...]  # an index with ARRAY in place of arrays
 # --- ints and slices ------------------------------------------------------------------------------
 
 
-getitem_p: Primitive = linear(
+getitem_p = linear(
     "getitem", lambda xp, x, *, index: xp.getitem(x, index), indexed_shape,
     lambda g, x, *, index: place_p(g, shape=x.shape, index=index),
     samples=[sample("3 b", index=(-1,)), sample("a 4", index=(Ellipsis, slice(3, None, -2))),
@@ -278,7 +278,7 @@ def getitem(x: V, index: Index) -> V:
     """
     if type(index) is int or (type(index) is slice and type(index.start) in _BOUNDS
                               and type(index.stop) in _BOUNDS and type(index.step) in _BOUNDS):
-        return getitem_p(x, index=(index,))  # what loops over data do
+        return getitem_p.call(x, {"index": (index,)})  # what loops over data do
     if host.is_array(index) and index.dtype.kind == "i" and x.shape:
         return take_p(x, beside(x, index), axis=0)  # and those over shuffled data
     static, arrays = parsed(x, index)

@@ -102,7 +102,7 @@ def _slope(x: V, scale: float) -> float:
     return 2.0 * scale / (math.prod(x.shape) or 1)
 
 
-mean_square_p: Primitive = Unary(  # of its own: it keeps one array where a composition keeps three
+mean_square_p: Unary = Unary(  # of its own: it keeps one array where a composition keeps three
     "mean_square", lambda xp, x, *, scale: mean_p.forward(xp, x * x, axis=None, keepdims=False) * scale,
     lambda s, *, scale: (),
     (lambda g, out, x, *, scale: g * _slope(x, scale) * x,),
@@ -122,7 +122,7 @@ def mse_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     """
     x, y = paired("mse_loss", input, target)
     if reduction == "mean":
-        return mean_square_p(x - y, scale=1.0)
+        return mean_square_p.call(x - y, {"scale": 1.0})
     return reduced("mse_loss", square(x - y), reduction)
 
 
@@ -131,7 +131,7 @@ def squared_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     """Half the square of the difference, so that the derivative is the difference itself."""
     x, y = paired("squared_loss", input, target)
     if reduction == "mean":
-        return mean_square_p(x - y, scale=0.5)
+        return mean_square_p.call(x - y, {"scale": 0.5})
     return reduced("squared_loss", square(x - y) * 0.5, reduction)
 
 

@@ -55,8 +55,9 @@ def _mean(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return xp.mean(x, axis, keepdims)
 
 
+_ALL = {"axis": None, "keepdims": False}
 # Both are linear; nearly every loss ends in one, so they are written out to spare the family's wrapper.
-sum_p: Primitive = Unary(
+sum_p: Unary = Unary(
     "sum",
     lambda xp, x, *, axis, keepdims: xp.sum(x, axis, keepdims),
     reduced_shape,
@@ -70,7 +71,7 @@ sum_p: Primitive = Unary(
     result=wide,
     reads="",
 )
-mean_p: Primitive = Unary(
+mean_p: Unary = Unary(
     "mean",
     _mean,
     reduced_shape,
@@ -95,12 +96,12 @@ def sum(x: V, axis: Axis = None, keepdims: bool = False) -> V:
         >>> dl.sum(dl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([4., 6.], float32)
     """
-    return sum_p(x, axis=axis, keepdims=keepdims)
+    return sum_p.call(x, _ALL if axis is None and not keepdims else {"axis": axis, "keepdims": keepdims})
 
 
 def mean(x: V, axis: Axis = None, keepdims: bool = False) -> V:
     """The mean of ``x`` over ``axis``, nan if there is nothing; of integers in the default float."""
-    return mean_p(x, axis=axis, keepdims=keepdims)
+    return mean_p.call(x, _ALL if axis is None and not keepdims else {"axis": axis, "keepdims": keepdims})
 
 
 # --- variance -------------------------------------------------------------------------------------
