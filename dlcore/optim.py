@@ -66,7 +66,7 @@ class Optimizer:
         states = iter(self.state)
         for group in self.param_groups:
             for p, state in zip(group["params"], states, strict=False):
-                if (g := p.grad) is None:
+                if (g := getattr(p, "_grad", None)) is None:  # p.grad, without the property's call
                     continue
                 x = p.array
                 if (xp := OWNERS.get(type(x))) is not None:  # the only device of its kind

@@ -129,7 +129,7 @@ divide: Primitive = elementwise(
 )
 negative = elementwise("negative", lambda xp, x: -x, lambda d, out, x: -d, reads="")
 absolute: Primitive = elementwise(
-    "abs", lambda xp, x: xp.abs(x), lambda d, out, x: d * sign(x), domain=NONZERO
+    "abs", lambda xp, x: abs(x), lambda d, out, x: d * sign(x), domain=NONZERO, reads="x"
 )
 sign: Primitive = elementwise("sign", lambda xp, x: xp.sign(x), no_slope, domain=NONZERO, reads="")
 square = elementwise("square", lambda xp, x: x * x, lambda d, out, x: d * (x + x), reads="x")
