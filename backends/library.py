@@ -161,9 +161,9 @@ class Library(ABC):
         """The one element of ``x`` as a number of Python; waits for the device if it must."""
         return self.to_host(x).item()
 
-    def one(self, dtype: Any) -> Array:
-        """The number 1, 0-d: where a backward pass begins."""
-        return self.ones((), dtype)
+    def one_like(self, x: Array) -> Array:
+        """The number 1 in the dtype of ``x``, 0-d: where a backward pass begins."""
+        return self.ones((), x.dtype)
 
     def ones_like(self, x: Array, dtype: Any = None) -> Array:
         """Ones in the shape of ``x``."""

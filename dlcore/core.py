@@ -349,7 +349,7 @@ def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Nod
                 several[i] = g if several[i] is None else several[i] + g
             else:
                 params = node.params
-                for parent, rule in zip(node.parents, primitive.vjp, strict=False):
+                for parent, rule in zip(node.parents, primitive.vjp):
                     if parent is not None and (useful is None or parent in useful):
                         if len(args) == 2 and not params:  # unpacking costs as much as ten elements do
                             d = rule(g, out, args[0], args[1])

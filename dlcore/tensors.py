@@ -183,7 +183,7 @@ class Tensor(Operators):
                 gather(core.pullback(order, {self.node: g}, recorded=True, release=release))
             return
         if cotangent is None and self.array.shape == ():  # as nearly always
-            g = self.node.xp.one(self.array.dtype)
+            g = self.node.xp.one_like(self.array)
         else:
             g = self._cotangent(cotangent).array
         gather(core.pullback(order, {self.node: g}, recorded=False, release=release))
@@ -195,7 +195,7 @@ class Tensor(Operators):
         if self.shape != ():
             raise ValueError(f"backward: shape {self.shape} is not a scalar; reduce it with .sum() or "
                              ".mean(), or pass a cotangent of that shape")
-        return Tensor(self._owner().one(self.array.dtype))
+        return Tensor(self._owner().one_like(self.array))
 
     # --- printing and copying ----------------------------------------------------------------------------
 

@@ -373,7 +373,7 @@ def test_both_kinds_of_pass_give_the_same_bits_over_random_expressions(seed, bac
     total = dl.sum(values[-1] * sum(values[2:]))
 
     order = walk([total.node])[0]
-    raw = pullback(order, {total.node: total.node.xp.one(total.array.dtype)}, recorded=False)
+    raw = pullback(order, {total.node: total.node.xp.one_like(total.array)}, recorded=False)
     recorded = pullback(order, {total.node: dl.tensor(1.0, "float64")}, recorded=True)
 
     for x in leaves:
