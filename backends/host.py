@@ -167,6 +167,13 @@ def _no_number(x: Any) -> str:
     return f"a tensor holds numbers, not {kind}"
 
 
+def contiguous(x: Array) -> Array:
+    """``x``, a NumPy array, with its elements in row-major order in memory; itself if they are."""
+    import numpy as np
+
+    return np.asarray(x, order="C")
+
+
 # --- random numbers ---------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ dlcore.nn.functional
 dlcore.nn.layers
 dlcore.nn
 dlcore.optim
-dlcore.data
+dlcore.checkpoint dlcore.data
 dlcore.viz
 dlcore
 dlcore.__main__
