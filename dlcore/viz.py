@@ -60,6 +60,31 @@ def finished(figure: Figure, path: Path | None) -> Figure:
     return figure
 
 
+def curves(series: Mapping[str, Numbers], path: Path | None = None, *, title: str = "",
+           xlabel: str = "epoch", ylabel: str = "loss", log: bool = False) -> Figure:
+    """Several rows of numbers over their places, counted from 1, with their names.
+
+    Args:
+        series: one number for each epoch or step, by name.
+        path: where to save it: ``.png``, ``.svg`` or ``.pdf``.
+        title: above the picture.
+        xlabel: what the numbers are counted by.
+        ylabel: what is drawn.
+        log: on a logarithmic axis.
+    """
+    figure = blank(7, 4)
+    axes = figure.add_subplot()
+    for (name, given), color in zip(series.items(), cycle(PALETTE), strict=False):
+        ys = numbers(given)
+        axes.plot(range(1, len(ys) + 1), ys, color=color, linewidth=1.4, label=name,
+                  marker="." if len(ys) < 50 else "")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    axes.grid(alpha=0.25)
+    if len(series) > 1:
+        axes.legend()
+    return finished(figure, path)
+
+
 def loss_curve(losses: Numbers, path: Path | None = None, *, title: str = "",
                xlabel: str = "step", ylabel: str = "loss", log: bool = False) -> Figure:
     """The losses of a training run, one after the other.

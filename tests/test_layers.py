@@ -54,6 +54,10 @@ dlcore.nn
 dlcore.optim
 dlcore.checkpoint dlcore.data
 dlcore.viz
+dlcore.train.callbacks dlcore.train.metrics
+dlcore.train.logs dlcore.train.running
+dlcore.train.trainer
+dlcore.train
 dlcore
 dlcore.__main__
 """
