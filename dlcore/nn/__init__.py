@@ -25,10 +25,11 @@ from dlcore.nn.layers import (
     Tanh,
 )
 from dlcore.nn.modules import Buffer, Module, ModuleList, Parameter, Sequential
+from dlcore.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
-    "ELU", "GELU", "BCELoss", "BCEWithLogitsLoss", "Buffer", "CrossEntropyLoss", "Dropout",
-    "Flatten", "HuberLoss", "Identity", "L1Loss", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss",
-    "Module", "ModuleList", "NLLLoss", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid",
-    "Softmax", "Softplus", "Tanh", "functional",
+    "ELU", "GELU", "GRU", "LSTM", "RNN", "BCELoss", "BCEWithLogitsLoss", "Buffer", "CrossEntropyLoss",
+    "Dropout", "Flatten", "GRUCell", "HuberLoss", "Identity", "L1Loss", "LSTMCell", "LeakyReLU", "Linear",
+    "LogSoftmax", "MSELoss", "Module", "ModuleList", "NLLLoss", "Parameter", "RNNCell", "ReLU",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "functional",
 ]
