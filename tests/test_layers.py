@@ -49,7 +49,7 @@ dlcore.graph
 
 dlcore.nn.modules
 dlcore.nn.functional
-dlcore.nn.layers dlcore.nn.recurrent
+dlcore.nn.activations dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
 dlcore.nn
 dlcore.optim
 dlcore.checkpoint dlcore.data

@@ -1,28 +1,27 @@
 """Neural networks: modules and layers, and what they compute as functions in ``functional``."""
 
 from dlcore.nn import functional
-from dlcore.nn.layers import (
+from dlcore.nn.activations import (
     ELU,
     GELU,
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    Dropout,
-    Flatten,
-    HuberLoss,
-    Identity,
-    L1Loss,
     LeakyReLU,
-    Linear,
     LogSoftmax,
-    MSELoss,
-    NLLLoss,
     ReLU,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Tanh,
+)
+from dlcore.nn.layers import Dropout, Flatten, Identity, Linear
+from dlcore.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
 )
 from dlcore.nn.modules import Buffer, Module, ModuleList, Parameter, Sequential
 from dlcore.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell

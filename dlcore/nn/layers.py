@@ -1,23 +1,17 @@
-"""Layers: the modules that have weights, and functions with the look of a module."""
+"""Layers: the modules that have weights, and those that only rearrange or drop."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import ClassVar
 
 from dlcore import random
 from dlcore.core import V
 from dlcore.nn import functional as F
-from dlcore.nn.modules import Buffer, Module, Parameter
+from dlcore.nn.modules import Module, Parameter
 from dlcore.ops.shapes import flatten
 from dlcore.random import Generator
 
-__all__ = [
-    "ELU", "GELU", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "Flatten",
-    "HuberLoss", "Identity", "L1Loss", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "NLLLoss",
-    "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
-]
+__all__ = ["Dropout", "Flatten", "Identity", "Linear"]
 
 # --- with weights --------------------------------------------------------------------------------
 
@@ -92,171 +86,3 @@ class Dropout(Module):
     def forward(self, x: V) -> V:
         """See the class."""
         return F.dropout(x, self.p, training=self.training, rng=self.rng)
-
-
-class ReLU(Module):
-    """``functional.relu`` as a module; so are the others, with their arguments."""
-
-    forward = staticmethod(F.relu)
-
-
-class LeakyReLU(Module):
-    """``functional.leaky_relu``."""
-
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
-
-    def forward(self, x: V) -> V:
-        """See the class."""
-        return F.leaky_relu(x, self.negative_slope)
-
-
-class ELU(Module):
-    """``functional.elu``."""
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
-    def forward(self, x: V) -> V:
-        """See the class."""
-        return F.elu(x, self.alpha)
-
-
-class GELU(Module):
-    """``functional.gelu``."""
-
-    def __init__(self, approximate: str = "none") -> None:
-        self.approximate = approximate
-
-    def forward(self, x: V) -> V:
-        """See the class."""
-        return F.gelu(x, self.approximate)
-
-
-class SiLU(Module):
-    """``functional.silu``."""
-
-    forward = staticmethod(F.silu)
-
-
-class Softplus(Module):
-    """``functional.softplus``."""
-
-    def __init__(self, beta: float = 1.0) -> None:
-        self.beta = beta
-
-    def forward(self, x: V) -> V:
-        """See the class."""
-        return F.softplus(x, self.beta)
-
-
-class Sigmoid(Module):
-    """``sigmoid``."""
-
-    forward = staticmethod(F.sigmoid)
-
-
-class Tanh(Module):
-    """``tanh``."""
-
-    forward = staticmethod(F.tanh)
-
-
-class Softmax(Module):
-    """``functional.softmax``."""
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def forward(self, x: V) -> V:
-        """See the class."""
-        return F.softmax(x, self.axis)
-
-
-class LogSoftmax(Softmax):
-    """``functional.log_softmax``."""
-
-    def forward(self, x: V) -> V:
-        """See the class."""
-        return F.log_softmax(x, self.axis)
-
-
-# --- losses --------------------------------------------------------------------------------------
-
-
-class Loss(Module):
-    """A loss of two tensors as a module: each of these is a function of ``functional``."""
-
-    function: ClassVar[Callable[..., V]]
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = reduction
-
-    def forward(self, input: V, target: V) -> V:
-        """See the class."""
-        return type(self).function(input, target, reduction=self.reduction)
-
-
-class MSELoss(Loss):
-    """``functional.mse_loss``."""
-
-    function = F.mse_loss
-
-
-class L1Loss(Loss):
-    """``functional.l1_loss``."""
-
-    function = F.l1_loss
-
-
-class BCELoss(Loss):
-    """``functional.binary_cross_entropy``."""
-
-    function = F.binary_cross_entropy
-
-
-class BCEWithLogitsLoss(Loss):
-    """``functional.binary_cross_entropy_with_logits``."""
-
-    function = F.binary_cross_entropy_with_logits
-
-
-class HuberLoss(Loss):
-    """``functional.huber_loss``."""
-
-    def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction=reduction)
-        self.delta = delta
-
-    def forward(self, input: V, target: V) -> V:
-        """See the class."""
-        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
-
-
-class NLLLoss(Loss):
-    """``functional.nll_loss``; ``weight`` is one number a class."""
-
-    def __init__(self, weight: V | None = None, *, ignore_index: int = -100,
-                 reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
-        self.weight = weight if weight is None else Buffer(weight)
-        self.ignore_index = ignore_index
-
-    def forward(self, input: V, target: V) -> V:
-        """See the class."""
-        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index,
-                          reduction=self.reduction)
-
-
-class CrossEntropyLoss(NLLLoss):
-    """``functional.cross_entropy``; ``weight`` is one number a class."""
-
-    def __init__(self, weight: V | None = None, *, ignore_index: int = -100,
-                 reduction: str = "mean", label_smoothing: float = 0.0) -> None:
-        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
-        self.label_smoothing = label_smoothing
-
-    def forward(self, input: V, target: V) -> V:
-        """See the class."""
-        return F.cross_entropy(input, target, self.weight, ignore_index=self.ignore_index,
-                               reduction=self.reduction, label_smoothing=self.label_smoothing)
