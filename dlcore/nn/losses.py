@@ -10,7 +10,8 @@ from dlcore.nn import functional as F
 from dlcore.nn.modules import Buffer, Module
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "L1Loss", "MSELoss", "NLLLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "HingeLoss", "HuberLoss",
+    "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss", "SquaredLoss", "TripletMarginLoss",
 ]
 
 
@@ -51,6 +52,18 @@ class BCEWithLogitsLoss(Loss):
     function = F.binary_cross_entropy_with_logits
 
 
+class SquaredLoss(Loss):
+    """``functional.squared_loss``."""
+
+    function = F.squared_loss
+
+
+class HingeLoss(Loss):
+    """``functional.hinge_loss``."""
+
+    function = F.hinge_loss
+
+
 class HuberLoss(Loss):
     """``functional.huber_loss``."""
 
@@ -61,6 +74,54 @@ class HuberLoss(Loss):
     def forward(self, input: V, target: V) -> V:
         """See the class."""
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class SmoothL1Loss(Loss):
+    """``functional.smooth_l1_loss``."""
+
+    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        self.beta = beta
+
+    def forward(self, input: V, target: V) -> V:
+        """See the class."""
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class KLDivLoss(Loss):
+    """``functional.kl_div``."""
+
+    def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        self.log_target = log_target
+
+    def forward(self, input: V, target: V) -> V:
+        """See the class."""
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class CosineEmbeddingLoss(Module):
+    """``functional.cosine_embedding_loss``."""
+
+    def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
+        self.margin, self.reduction = margin, reduction
+
+    def forward(self, input1: V, input2: V, target: V) -> V:
+        """See the class."""
+        return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
+
+
+class TripletMarginLoss(Module):
+    """``functional.triplet_margin_loss``."""
+
+    def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, *, swap: bool = False,
+                 reduction: str = "mean") -> None:
+        self.margin, self.p, self.eps, self.swap, self.reduction = margin, p, eps, swap, reduction
+
+    def forward(self, anchor: V, positive: V, negative: V) -> V:
+        """See the class."""
+        return F.triplet_margin_loss(anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps,
+                                     swap=self.swap, reduction=self.reduction)
 
 
 class NLLLoss(Loss):
