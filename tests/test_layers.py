@@ -51,6 +51,9 @@ dlcore.nn.modules
 dlcore.nn.functional
 dlcore.nn.layers
 dlcore.nn
+dlcore.optim.clipping dlcore.optim.groups dlcore.optim.minimizing dlcore.optim.schedules
+dlcore.optim.base
+dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.momentum dlcore.optim.scaling
 dlcore.optim
 dlcore.data
 dlcore.viz
