@@ -1,6 +1,7 @@
 """Schedules: PyTorch's rates, plain numbers at the ends, and what an optimizer makes of them."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,8 @@ def test_the_rates_are_pytorchs(name):
             scheduler.step()
 
 
-@given(total=st.integers(1, 50), start=st.floats(0.01, 1.0), end=st.floats(0.0, 0.01), after=st.integers(0, 20))
+@given(total=st.integers(1, 50), start=st.floats(0.01, 1.0), end=st.floats(0.0, 0.01),
+       after=st.integers(0, 20))
 def test_what_falls_starts_and_ends_where_it_says_and_stays_there(total, start, end, after):
     for rate in (schedules.cosine(start, total, end), schedules.linear(start, end, total),
                  schedules.polynomial(start, total, 1.5, end)):
@@ -46,7 +48,7 @@ def test_what_falls_starts_and_ends_where_it_says_and_stays_there(total, start, 
 
         assert rates[0] == pytest.approx(start)
         assert rates[total:] == pytest.approx([end] * (after + 1))
-        assert all(a >= b or a == pytest.approx(b) for a, b in zip(rates, rates[1:], strict=False))
+        assert all(a >= b or a == pytest.approx(b) for a, b in pairwise(rates))
 
 
 @given(steps=st.integers(1, 20), total=st.integers(1, 20))
@@ -83,7 +85,8 @@ def test_an_optimizer_asks_its_schedule_for_every_step(backend):
     assert optimizer.steps == 3
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Lion"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta",
+                                  "Lion"])
 def test_a_constant_schedule_is_a_rate(name, backend):
     fixed, scheduled = leaves([[1.0, -2.0]]), leaves([[1.0, -2.0]])
     pairs = [(fixed, 0.1), (scheduled, schedules.constant(0.1))]
@@ -133,15 +136,15 @@ def test_a_rate_out_of_its_range_names_the_step():
     p.grad = dl.ones_like(p)
     optimizer.step()
 
-    with pytest.raises(ValueError, match="SGD: the schedule's lr at step 1 must be finite and not negative, got -0.5"):
+    with pytest.raises(ValueError, match=r"SGD: the schedule's lr at step 1 must be .*, got -0\.5"):
         optimizer.step()
 
 
 # --- plateau ---------------------------------------------------------------------------------------
 
 
-@given(losses=st.lists(st.floats(0.1, 10.0), max_size=30), patience=st.integers(0, 3), cooldown=st.integers(0, 3),
-       maximize=st.booleans())
+@given(losses=st.lists(st.floats(0.1, 10.0), max_size=30), patience=st.integers(0, 3),
+       cooldown=st.integers(0, 3), maximize=st.booleans())
 def test_a_plateau_is_pytorchs(losses, patience, cooldown, maximize):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed", exc_type=ImportError)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
@@ -179,16 +182,16 @@ def test_a_plateau_is_saved_with_its_optimizer():
 @pytest.mark.parametrize(
     ("error", "call", "message"),
     [
-        (ValueError, lambda: schedules.step(0.1, 0), "step: step_size must be a positive whole number, got 0"),
-        (ValueError, lambda: schedules.linear(0.1, 0.0, 1.5), "linear: total must be a positive whole number"),
-        (ValueError, lambda: schedules.polynomial(0.1, -1), "polynomial: total must be a positive whole number"),
-        (ValueError, lambda: schedules.cosine(0.1, True), "cosine: total must be a positive whole number"),
-        (ValueError, lambda: schedules.warmup(schedules.constant(0.1), 0), "warmup: steps must be a positive"),
-        (TypeError, lambda: schedules.warmup(0.1, 3), r"warmup: schedule must be a function of the step, got 0.1"),
-        (ValueError, lambda: schedules.one_cycle(0.1, 0), "one_cycle: total must be a positive whole number"),
-        (ValueError, lambda: schedules.one_cycle(0.1, 10, 1.0), "pct_start must lie between 0 and 1, got 1.0"),
+        (ValueError, lambda: schedules.step(0.1, 0), "step: step_size must be a positive whole n.*, got 0"),
+        (ValueError, lambda: schedules.linear(0.1, 0.0, 1.5), "linear: total must be a positive whole"),
+        (ValueError, lambda: schedules.polynomial(0.1, -1), "polynomial: total must be a positive whole"),
+        (ValueError, lambda: schedules.cosine(0.1, True), "cosine: total must be a positive whole"),
+        (ValueError, lambda: schedules.warmup(schedules.constant(0.1), 0), "warmup: steps must be"),
+        (TypeError, lambda: schedules.warmup(0.1, 3), "warmup: schedule must be a function of the"),
+        (ValueError, lambda: schedules.one_cycle(0.1, 0), "one_cycle: total must be a positive whole"),
+        (ValueError, lambda: schedules.one_cycle(0.1, 10, 1.0), "pct_start must lie between 0 and 1, got 1"),
         (ValueError, lambda: schedules.one_cycle(0.1, 3), "one_cycle: 3 steps are too few to go up in 0.3"),
-        (ValueError, lambda: schedules.Plateau(0.1, factor=1.0), "Plateau: factor must be at least 0 and less"),
+        (ValueError, lambda: schedules.Plateau(0.1, factor=1.0), "Plateau: factor must be at least 0 and"),
         (ValueError, lambda: schedules.Plateau(0.1).load_state_dict({"lr": 1.0}),
          r"Plateau: the state lacks \['best', 'resting', 'waited'\]"),
     ],

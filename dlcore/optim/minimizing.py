@@ -58,7 +58,7 @@ def minimize(f: Callable[[Any], Any], x0: Tree, method: str = "L-BFGS-B", *, bou
         method: the name of SciPy's method, in upper or lower case.
         bounds: ``(low, high)`` for each tensor, nested as ``x0`` is, and for a module by the parameters'
             names; ``low`` and ``high`` are numbers, arrays of the tensor's shape, or None for no bound.
-            What is not named in a dict has none.
+            What is not named in a dict has none.  A start outside moves to the bound.
         tol: when to stop, in the method's own sense.
         callback: called with something like ``x0`` after every iteration.
         options: those of the method, such as ``{"maxiter": 100}``.
@@ -82,9 +82,11 @@ def minimize(f: Callable[[Any], Any], x0: Tree, method: str = "L-BFGS-B", *, bou
     if bounds is not None and name not in WITH_BOUNDS:
         raise ValueError(f"minimize: {name} takes no bounds; those that do: {', '.join(sorted(WITH_BOUNDS))}")
     flat = Flat(x0)
+    start = flat.joined(flat.leaves)
     given: dict[str, Any] = {"method": name, "tol": tol, "options": dict(options or {})}
     if bounds is not None:
         given["bounds"] = flat.bounds(bounds)
+        start = flat.host.clip(start, *(flat.host.asarray(side) for side in zip(*given["bounds"], strict=True)))
     if callback is not None:
         given["callback"] = lambda v, *state: callback(flat.whole(v))
     scalar = flat.function(f)
@@ -102,7 +104,7 @@ def minimize(f: Callable[[Any], Any], x0: Tree, method: str = "L-BFGS-B", *, bou
             return flat.joined(hvp(scalar, flat.values(v), flat.values(direction)))
 
         given |= {"hessp": product} if name in WITH_PRODUCT else {"hess": lambda v: flat.hessian(product, v)}
-    found = import_module("scipy.optimize").minimize(objective, flat.joined(flat.leaves), **given)
+    found = import_module("scipy.optimize").minimize(objective, start, **given)
     return Minimum(flat.whole(found.x, keep=True), float(found.fun), found.get("nit"), bool(found.success),
                    str(found.message))
 
