@@ -86,7 +86,8 @@ def minimize(f: Callable[[Any], Any], x0: Tree, method: str = "L-BFGS-B", *, bou
     given: dict[str, Any] = {"method": name, "tol": tol, "options": dict(options or {})}
     if bounds is not None:
         given["bounds"] = flat.bounds(bounds)
-        start = flat.host.clip(start, *(flat.host.asarray(side) for side in zip(*given["bounds"], strict=True)))
+        low, high = (flat.host.asarray(side) for side in zip(*given["bounds"], strict=True))
+        start = flat.host.clip(start, low, high)
     if callback is not None:
         given["callback"] = lambda v, *state: callback(flat.whole(v))
     scalar = flat.function(f)
