@@ -70,13 +70,13 @@ def _joint_norm(xp: Backend, arrays: list[Array], p: float) -> Array:
     elif p == 2.0:
         parts = [xp.sum(g * g) for g in arrays]
     else:
-        parts = [xp.sum(xp.abs(g) ** p) for g in arrays]
+        parts = [xp.sum(xp.pow(xp.abs(g), p)) for g in arrays]
     if not parts:
         return xp.zeros((), float64)
     joined = xp.stack([xp.astype(xp.asarray(part), float64) for part in parts])
     if p == math.inf:
         return xp.max(joined)
-    return xp.sqrt(xp.sum(joined)) if p == 2.0 else xp.sum(joined) ** (1.0 / p)
+    return xp.sqrt(xp.sum(joined)) if p == 2.0 else xp.pow(xp.asarray(xp.sum(joined)), 1.0 / p)
 
 
 def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
