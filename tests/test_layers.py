@@ -51,7 +51,8 @@ dlcore.nn.modules
 dlcore.nn.functional
 dlcore.nn.layers
 dlcore.nn
-dlcore.optim.clipping dlcore.optim.groups dlcore.optim.minimizing dlcore.optim.schedules
+dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules
+dlcore.optim.groups
 dlcore.optim.base
 dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.momentum dlcore.optim.scaling
 dlcore.optim

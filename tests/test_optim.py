@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
@@ -14,6 +15,22 @@ from tests.optimizing import OPTIMIZERS, drawn, leaves, loss_of, run
 from tests.strategies import SEEDS, fewer
 
 every = pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+PART, SMALL, RATE = st.floats(0.1, 0.95), st.floats(0.0, 1.0), st.floats(1e-4, 0.2)
+SHARED = {"lr": RATE, "weight_decay": SMALL, "maximize": st.booleans()}
+KIN = {**SHARED, "betas": st.tuples(PART, PART), "eps": st.floats(1e-10, 0.1)}
+DRAWN = {  # which options to draw for which optimizer, and how
+    "SGD": {**SHARED, "momentum": PART, "dampening": SMALL, "nesterov": st.booleans()},
+    "Adam": {**KIN, "amsgrad": st.booleans()},
+    "AdamW": {**KIN, "amsgrad": st.booleans()},
+    "NAdam": {**KIN, "momentum_decay": SMALL, "decoupled_weight_decay": st.booleans()},
+    "RAdam": {**KIN, "decoupled_weight_decay": st.booleans()},
+    "RMSprop": {**SHARED, "alpha": PART, "eps": st.floats(1e-10, 0.1), "momentum": PART,
+                "centered": st.booleans()},
+    "Adagrad": {**SHARED, "lr_decay": SMALL, "initial_accumulator_value": SMALL,
+                "eps": st.floats(1e-10, 0.1)},
+    "Adadelta": {**SHARED, "rho": PART, "eps": st.floats(1e-6, 0.1)},
+}
+
 as_pytorch = pytest.mark.parametrize(("name", "options"), [o for o in OPTIMIZERS if o[0] != "Lion"])
 
 
@@ -41,6 +58,22 @@ def test_the_first_updates_equal_pytorchs(name, options, torch, backend, seed):
     found = run(getattr(optim, name)(ours, **options), ours, steps)
 
     expected = run(getattr(torch.optim, name)(theirs, **options), theirs, steps)
+    for step, reference in zip(found, expected, strict=True):
+        for x, y in zip(step, reference, strict=True):
+            assert_allclose(x, y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@given(data=st.data(), seed=SEEDS)
+def test_drawn_options_do_what_pytorchs_do(name, torch, data, seed):
+    options = data.draw(st.fixed_dictionaries({}, optional=DRAWN[name]))
+    if options.get("nesterov"):
+        options = {**options, "momentum": options.get("momentum") or 0.9, "dampening": 0.0}
+    ours, theirs = leaves(drawn(seed)), [torch.tensor(a, requires_grad=True) for a in drawn(seed)]
+
+    found = run(getattr(optim, name)(ours, **options), ours, 3)
+
+    expected = run(getattr(torch.optim, name)(theirs, **options), theirs, 3)
     for step, reference in zip(found, expected, strict=True):
         for x, y in zip(step, reference, strict=True):
             assert_allclose(x, y, rtol=1e-12, atol=1e-12)

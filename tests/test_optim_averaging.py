@@ -173,6 +173,8 @@ def test_a_model_predicts_with_averages_inside_the_block(backend):
         (TypeError, lambda: optim.EMA([dl.arange(3)]), r"EMA: parameter 0 is int64\(3,\), not a tensor"),
         (TypeError, lambda: optim.EMA([1.0]), "EMA: parameter 0 is a float, not a tensor of floats"),
         (ValueError, lambda: optim.EMA([dl.ones(1)], decay=1.0), "decay must be at least 0 and less than 1"),
+        (ValueError, lambda: optim.SWA([dl.ones(2)]).load_state_dict({}),
+         r"SWA: the state lacks \['averages', 'updates'\]; it comes from state_dict"),
         (ValueError, lambda: optim.SWA([dl.ones(2)]).load_state_dict(optim.SWA([dl.ones(3)]).state_dict()),
          r"SWA: the state is of shapes \[\(3,\)\], the parameters have \[\(2,\)\]"),
     ],

@@ -90,6 +90,17 @@ def test_a_module_is_filled_with_the_minimum(method):
     assert_allclose(layer.bias.numpy(), [4.2], atol=1e-4)
 
 
+def test_frozen_parameters_stay():
+    layer = nn.Linear(2, 1)
+    layer.bias.requires_grad = False
+    before = layer.bias.array
+
+    optim.minimize(lambda m: dl.sum((m.weight - 1.0) ** 2) + dl.sum(m.bias), layer)
+
+    assert layer.bias.array is before
+    assert_allclose(layer.weight.numpy(), [[1.0, 1.0]], atol=1e-4)
+
+
 def test_a_module_whose_loss_fails_keeps_its_parameters():
     layer = nn.Linear(2, 1)
     nodes, arrays = [p.node for p in layer.parameters()], [p.array for p in layer.parameters()]

@@ -152,6 +152,14 @@ def half():
     return optim.SGD([p], lr=0.1)
 
 
+def stepped_twice():
+    p, = leaves([[1.0]])
+    p.grad = dl.ones_like(p)
+    scaler, optimizer = optim.GradScaler(), optim.SGD([p], lr=0.1)
+    scaler.step(optimizer)
+    scaler.step(optimizer)
+
+
 def twice():
     p, = leaves([[1.0]])
     p.grad = dl.ones_like(p)
@@ -172,6 +180,7 @@ def twice():
          r"GradScaler.unscale: no parameter has a gradient; call scale\(loss\).backward\(\) first"),
         (lambda: optim.GradScaler().step(half()),
          r"of shape \(1,\) is float16, in which its gradient.*compute with p.astype\('float16'\)"),
+        (stepped_twice, r"GradScaler.step: this optimizer had its step; call update\(\) after every step"),
         (twice, r"are without scale already; call update\(\) after every step"),
         (lambda: optim.GradScaler().load_state_dict({}), r"the state lacks \['good_steps', 'scale'\]"),
     ],

@@ -83,6 +83,9 @@ class Averaged:
         Raises:
             ValueError: the averages are of other parameters; nothing is loaded then.
         """
+        if missing := self.state_dict().keys() - state.keys():
+            raise ValueError(f"{type(self).__name__}: the state lacks {sorted(missing)}; it comes from "
+                             "state_dict()")
         found = [a.numpy() if type(a) is Tensor else host.array(a) for a in state["averages"]]
         shapes, own = [tuple(a.shape) for a in found], [p.shape for p in self.parameters]
         if shapes != own:
@@ -103,8 +106,7 @@ class EMA(Averaged):
         parameters: float tensors.
         decay: how much of an average is kept, at least 0 and less than 1.
 
-    Source: Polyak & Juditsky (1992), "Acceleration of stochastic approximation by averaging", where the
-    past does not fade.
+    Source: Tarvainen & Valpola (2017), "Mean teachers are better role models", equation 2.
 
         >>> import dlcore as dl
         >>> w = dl.tensor(0.0, requires_grad=True)

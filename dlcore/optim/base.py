@@ -162,7 +162,7 @@ class Optimizer:
         if state["optimizer"] != name:
             raise ValueError(f"{name}: the state is one of {state['optimizer']}")
         groups, found = state["groups"], state["state"]
-        counts, own = [group["count"] for group in groups], [len(g["params"]) for g in self.param_groups]
+        counts, own = [group.get("count") for group in groups], [len(g["params"]) for g in self.param_groups]
         if counts != own or len(found) != sum(own):
             raise ValueError(f"{name}: the state is of groups of {counts} parameters, these are "
                              f"of {own}")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
+from dlcore.optim.schedules import Schedule
 from dlcore.tensors import Tensor
 
 Group = dict[str, Any]
 """Parameters and the settings they share: ``{"params": [...], "lr": 0.1, ...}``."""
-
-Schedule = Callable[[int], float]
-"""A learning rate that changes: from the number of steps made so far to the rate of the next."""
 
 Parameters = Iterable[Tensor] | Iterable[Group]
 

@@ -54,7 +54,7 @@ def minimize(f: Callable[[Any], Any], x0: Tree, method: str = "L-BFGS-B", *, bou
     Args:
         f: takes something like ``x0`` and returns a scalar; a module it takes as it is.
         x0: where to start: float tensors in nested dicts, lists and tuples, or a module, whose parameters
-            change.
+            change, but for those that require no gradient.
         method: the name of SciPy's method, in upper or lower case.
         bounds: ``(low, high)`` for each tensor, nested as ``x0`` is, and for a module by the parameters'
             names; ``low`` and ``high`` are numbers, arrays of the tensor's shape, or None for no bound.
@@ -106,7 +106,7 @@ def minimize(f: Callable[[Any], Any], x0: Tree, method: str = "L-BFGS-B", *, bou
 
         given |= {"hessp": product} if name in WITH_PRODUCT else {"hess": lambda v: flat.hessian(product, v)}
     found = import_module("scipy.optimize").minimize(objective, start, **given)
-    return Minimum(flat.whole(found.x, keep=True), float(found.fun), found.get("nit"), bool(found.success),
+    return Minimum(flat.whole(found.x), float(found.fun), found.get("nit"), bool(found.success),
                    str(found.message))
 
 
@@ -115,7 +115,7 @@ class Flat:
 
     def __init__(self, x0: Tree) -> None:
         self.module = x0 if isinstance(x0, Module) else None
-        self.tree = dict(x0.named_parameters()) if isinstance(x0, Module) else x0
+        self.tree = _trained(x0) if isinstance(x0, Module) else x0
         self.leaves = [x if type(x) is Tensor else tensor(x) for x in trees.leaves(self.tree)]
         for x in self.leaves:
             if x.dtype.kind != "float":
@@ -139,7 +139,7 @@ class Flat:
             start += x.size
         return found
 
-    def whole(self, vector: Any, *, keep: bool = False) -> Any:
+    def whole(self, vector: Any) -> Any:
         """What a vector stands for, in the structure that was given; a module is filled with it."""
         values = self.values(vector)
         if self.module is None:
@@ -183,6 +183,11 @@ class Flat:
             low, high = pair or (None, None)
             found += zip(_bound(x, low, -math.inf), _bound(x, high, math.inf), strict=True)
         return found
+
+
+def _trained(module: Module) -> dict[str, Tensor]:
+    """The parameters of a module that are not frozen, by name."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def _collect_bounds(place: str, tree: Any, given: Any, pairs: list[Any]) -> None:

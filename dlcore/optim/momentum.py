@@ -5,7 +5,8 @@ from __future__ import annotations
 from backends import Backend
 from dlcore.core import Array
 from dlcore.optim.base import Optimizer, State, decayed, moment, running_mean
-from dlcore.optim.groups import Group, Parameters, Schedule
+from dlcore.optim.groups import Group, Parameters
+from dlcore.optim.schedules import Schedule
 
 __all__ = ["SGD", "Lion"]
 

@@ -56,6 +56,7 @@ class GradScaler:
         self.growth_factor, self.backoff_factor = float(growth_factor), float(backoff_factor)
         self.growth_interval, self.good_steps = growth_interval, 0
         self._unscaled: dict[int, tuple[Optimizer, list[Array]]] = {}  # what to ask whether all is finite
+        self._stepped: set[int] = set()
         self._overflowed: bool | None = None  # None: there was no step since the last update
 
     def scale(self, loss: Tensor) -> Tensor:
@@ -95,12 +96,18 @@ class GradScaler:
         """``optimizer.step()``, unless a gradient is infinite or nan; whether it was made.
 
         This waits for the device: whether a step is made is decided on the host.
+
+        Raises:
+            ValueError: the optimizer had its step since the last :meth:`update`; or as :meth:`unscale` says.
         """
         if not self.enabled:
             optimizer.step()
             return True
+        if id(optimizer) in self._stepped:
+            raise ValueError("GradScaler.step: this optimizer had its step; call update() after every step")
         if id(optimizer) not in self._unscaled:
             self.unscale(optimizer)
+        self._stepped.add(id(optimizer))
         fine = _all_true(self._unscaled[id(optimizer)][1])
         self._overflowed = not fine or bool(self._overflowed)
         if fine:
@@ -123,7 +130,7 @@ class GradScaler:
             self.good_steps += 1
             if self.good_steps == self.growth_interval:
                 self.factor, self.good_steps = self.factor * self.growth_factor, 0
-        self._unscaled, self._overflowed = {}, None
+        self._unscaled, self._stepped, self._overflowed = {}, set(), None
 
     def state_dict(self) -> dict[str, float]:
         """The scale, and how many good steps there were in a row, as numbers."""

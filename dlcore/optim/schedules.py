@@ -23,6 +23,7 @@ __all__ = ["Plateau", "constant", "cosine", "exponential", "linear", "one_cycle"
            "warmup"]
 
 Schedule = Callable[[int], float]
+"""From the number of steps made so far to the learning rate of the next."""
 
 
 def _check_count(name: str, what: str, n: int) -> None:
