@@ -8,9 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from backends.dtypes import DType, as_dtype, get_default_dtype, int64
+from backends.dtypes import HALF_DTYPES, DType, as_dtype, get_default_dtype, int64
 
 Array = Any
 """An array of whichever library the backend wraps."""
@@ -110,6 +111,11 @@ class Library(ABC):
         except RuntimeError:
             return False
         return True
+
+    @cached_property
+    def half_dtypes(self) -> frozenset[Any]:
+        """The library's own dtype objects of the sixteen-bit floats that it has."""
+        return frozenset(self.dtype(half) for half in HALF_DTYPES if self.supports(half))
 
     def _dtype_or_default(self, dtype: Any) -> Any:
         return self.dtype(get_default_dtype() if dtype is None else dtype)

@@ -68,7 +68,7 @@ class Run:
     def everything(self):
         """All that a run consists of, as plain data."""
         state = self.optimizer.state_dict()
-        memory = [{k: v.tolist() if isinstance(v, dl.Tensor) else v for k, v in one.items()}
+        memory = [{k: v.tolist() if hasattr(v, "tolist") else v for k, v in one.items()}
                   for one in state["state"]]
         weights = {name: x.tolist() for name, x in self.model.state_dict().items()}
         return weights, state["groups"], memory, self.loader.state_dict(), dl.random.default_generator.state

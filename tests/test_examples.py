@@ -68,6 +68,16 @@ def test_an_example_computes_on_the_backend_it_is_given(run):
     assert dl.get_backend().name == "strict"
 
 
+def test_momentum_and_lbfgs_reach_the_least_loss_and_plain_descent_does_not(run):
+    printed = run("three_optimizers")
+
+    pairs = re.findall(r"^(.+): w .* loss (\S+) after", printed, re.MULTILINE)
+    found = {name: float(loss) for name, loss in pairs}
+    least = found["L-BFGS-B"]
+    assert found["SGD with momentum"] == pytest.approx(least, rel=0.01)
+    assert least < found["Adam, cosine schedule"] < found["SGD"] < 2 * least
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_an_example_runs_on_cuda(name, run):

@@ -51,6 +51,10 @@ dlcore.nn.modules
 dlcore.nn.functional
 dlcore.nn.activations dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
 dlcore.nn
+dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules
+dlcore.optim.groups
+dlcore.optim.base
+dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.momentum dlcore.optim.scaling
 dlcore.optim
 dlcore.checkpoint dlcore.data
 dlcore.viz
