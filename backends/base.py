@@ -15,10 +15,12 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from backends.dtypes import HALF_DTYPES, float32, get_default_dtype, int64
 from backends.library import Array, Library, Shape
+from backends.linalg import Linalg
 
 Axis = int | tuple[int, ...] | None
 Index = tuple[Any, ...]
@@ -139,6 +141,11 @@ class Backend(Library):
     @abstractmethod
     def einsum(self, subscripts: str, *xs: Array) -> Array:
         """The sum of products that ``subscripts`` describes, as ``numpy.einsum`` reads it."""
+
+    @cached_property
+    def linalg(self) -> Linalg:
+        """Linear algebra on stacks of matrices."""
+        return Linalg(self)
 
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         """``d * r``, but exactly 0 wherever ``d`` is 0, even where ``r`` is infinite or nan.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any
 
 import array_api_compat.cupy as compat
@@ -27,6 +28,7 @@ from cupyx.scipy import special
 
 from backends import cuda_kernels
 from backends.base import Axis, Backend, Index, reduced_size
+from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16, float32, get_default_dtype, int64
 from backends.errors import BackendError
 from backends.library import Array, Shape
@@ -216,7 +218,8 @@ class CupyBackend(Backend):
         return inside
 
     def _raise_reported(self) -> None:
-        """Raise for an index that a kernel found outside; called where the host waits anyway."""
+        """Raise for an index or a matrix that was found wrong; called where the host waits anyway."""
+        self.linalg.raise_found()
         if not self._unread:
             return
         self._unread = False
@@ -326,6 +329,10 @@ class CupyBackend(Backend):
 
     def einsum(self, subscripts: str, *xs: Array) -> Array:
         return cp.einsum(subscripts, *xs, optimize="greedy" if len(xs) > 2 else False)
+
+    @cached_property
+    def linalg(self) -> CupyLinalg:
+        return CupyLinalg(self)
 
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         return cuda_kernels.zero_safe_multiply(d, r)

@@ -9,3 +9,7 @@ class BackendError(RuntimeError):
 
 class DeviceTransferError(BackendError):
     """Data would have to move between devices where nobody asked for it."""
+
+
+class MatrixError(ValueError):
+    """A matrix that an operation cannot take: singular, not positive definite, with a repeated value."""

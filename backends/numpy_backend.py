@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from cmath import isfinite
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from math import prod
 from types import ModuleType
@@ -23,6 +23,7 @@ from backends.base import Axis, Backend, Index, reduced_size
 from backends.dtypes import DType, bfloat16, get_default_dtype
 from backends.errors import BackendError
 from backends.library import Array, Shape
+from backends.numpy_linalg import NumpyLinalg
 from backends.numpy_quiet import Quiet, hush, restore
 from backends.philox import random_words
 
@@ -250,6 +251,10 @@ class NumpyBackend(Backend):
             wide = np.einsum(subscripts, *(x.astype(np.float32) for x in xs), optimize=large)
             return _as_array(wide.astype(xs[0].dtype))
         return _as_array(np.einsum(subscripts, *xs, optimize=large))
+
+    @cached_property
+    def linalg(self) -> NumpyLinalg:
+        return NumpyLinalg(self)
 
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         token = hush()  # as Quiet does, without making one

@@ -17,7 +17,7 @@ from typing import Any
 import dlcore
 from backends import BackendError, current, get_backend, get_default_dtype
 from backends.registry import backend_in_environment, known_backends
-from dlcore import ops
+from dlcore import linalg, ops
 from dlcore.core import OPERATIONS, PRIMITIVES, Binary, Primitive, Unary, broadcast_shapes
 from dlcore.nn import functional
 from dlcore.samples import Domain, Sample
@@ -145,6 +145,7 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def public() -> dict[str, Callable[..., Any]]:
     """Every public operation by the name that users write: ``dl.exp``, ``F.relu``."""
     found = {name: getattr(functional, name) for name in functional.__all__}
+    found |= {name: getattr(linalg, name) for name in linalg.__all__}
     return found | {name: getattr(ops, name) for name in ops.__all__}
 
 
@@ -152,7 +153,8 @@ def call_of(name: str, function: Callable[..., Any]) -> str:
     """How users call it: by its public name, if it has one, with the arguments of that."""
     if (found := public().get(name)) is None:
         return f"internal `{name}{parameters(function)}`"
-    return f"`{'dl' if name in ops.__all__ else 'F'}.{name}{parameters(found)}`"
+    where = "dl" if name in ops.__all__ else "dl.linalg" if name in linalg.__all__ else "F"
+    return f"`{where}.{name}{parameters(found)}`"
 
 
 def parameters(function: Callable[..., Any]) -> Signature:
@@ -170,7 +172,7 @@ def kind_of(p: Primitive) -> str:
         return "flat"
     if p.shape is broadcast_shapes:
         return "elementwise"
-    if type(p) is Binary:
+    if type(p) is Binary and "out" not in p.reads:
         return "bilinear"
     return "linear" if type(p) is Unary and not p.reads else "general"
 
@@ -192,7 +194,8 @@ def _drawn(sample: Sample) -> Iterator[str]:
 
 def range_of(domain: Domain) -> str:
     """A domain in a few characters."""
-    but = f" but {', '.join(f'{x:g}' for x in domain.avoid)}" if domain.avoid else ""
+    but = " beside a dominant diagonal" if domain.matrix else ""
+    but += f" but {', '.join(f'{x:g}' for x in domain.avoid)}" if domain.avoid else ""
     return f"{domain.low:g}..{domain.high:g}{but}{' distinct' if domain.distinct else ''}"
 
 

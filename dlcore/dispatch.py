@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from backends import Backend, BackendError, DType, as_dtype, backend_of, get_backend, host, promote
 from backends.dtypes import default_of_kind
+from backends.errors import MatrixError
 from dlcore import core
 from dlcore.core import Primitive, cast, dtype_of
 from dlcore.history import Node, Shape, described, is_recording, keep
@@ -172,6 +173,8 @@ def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, An
             primitive.shape(*map(shape_of, args), **params)
         except (ValueError, IndexError, TypeError) as reason:
             return type(reason)(f"{primitive.name}: {reason}")
+    if isinstance(error, MatrixError):
+        return MatrixError(str(error))  # it names the operation, which inside a rule may be another one
     given = ", ".join(f"{a.dtype}{a.shape}" if type(a) is core.Tensor else repr(a) for a in args)
     named = ", ".join(f"{k}={v!r}" for k, v in params.items())
     kind = next((kind for kinds, kind in MISTAKES if isinstance(error, kinds)), RuntimeError)

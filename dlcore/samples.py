@@ -14,12 +14,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Domain(NamedTuple):
-    """Where an operation is differentiable: the values to draw when testing it."""
+    """Where an operation is differentiable: the values to draw when testing it.
+
+    ``matrix`` means such numbers around 1.5, 3, 4.5, … on the diagonal of the last two axes: with ``low``
+    and ``high`` near 0, matrices far from singular, positive definite, with values far apart.
+    """
 
     low: float = -2.0
     high: float = 2.0
     avoid: tuple[float, ...] = ()
     distinct: bool = False
+    matrix: bool = False
 
 
 REAL = Domain()
@@ -28,6 +33,7 @@ NONZERO = Domain(avoid=(0.0,))
 OPEN_UNIT = Domain(low=-0.9, high=0.9)
 PROBABILITY = Domain(low=0.05, high=0.95)
 DISTINCT = Domain(distinct=True)
+MATRIX = Domain(low=-0.2, high=0.2, matrix=True)
 
 
 class Sample(NamedTuple):

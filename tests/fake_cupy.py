@@ -112,7 +112,9 @@ def hidden(x):
 
 
 def shown(x):
-    """A result of NumPy as an array of the device."""
+    """A result of NumPy as an array of the device; of several, each."""
+    if isinstance(x, tuple):
+        return tuple(map(shown, x))
     return ndarray(x) if isinstance(x, np.ndarray | np.generic) else x
 
 
@@ -189,7 +191,18 @@ def einsum(subscripts, *xs, optimize=False):
     return np.einsum(subscripts, *wide, optimize=optimize).astype(xs[0].dtype)
 
 
+def solve(x, y):
+    """Of a singular matrix CuPy makes no error, but infinities and nans."""
+    if x.shape[:-1] != y.shape[:-1]:
+        raise ValueError("a must have (..., M, M) shape and b must have (..., M, K)")
+    try:
+        return np.linalg.solve(x, y)
+    except np.linalg.LinAlgError:
+        return np.full(y.shape, np.nan)
+
+
 OWN = {
+    "cupy.linalg.solve": solve,
     "cupy.sum": total,
     "cupy.take": take,
     "cupy.take_along_axis": take_along_axis,
@@ -327,6 +340,7 @@ def modules():
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(
         used_bytes=lambda: 0, total_bytes=lambda: 0
     )
+    cupy.linalg = filled("cupy.linalg", np.linalg)
     special = filled("cupyx.scipy.special", scipy.special)
     standard = standardized("array_api_compat.cupy", array_api_strict, np)
     standard.finfo, standard.iinfo = np.finfo, np.iinfo
@@ -370,7 +384,7 @@ def load():
     """A backend made by the file of the CUDA backend, computing with the stand-in."""
     if COMPILER is None:
         raise backends.BackendError("kernels run on the host only with g++ or clang++")
-    names = ("cupy_backend", "cuda_kernels")
+    names = ("cupy_backend", "cupy_linalg", "cuda_kernels")
     with mock.patch.dict(sys.modules, modules()), mock.patch.dict(vars(backends)):
         for name in names:  # the real ones, if there are any, come back at the end of the block
             sys.modules.pop(f"backends.{name}", None)

@@ -16,8 +16,8 @@ import pytest
 # line do not know each other.
 FLOORS = """
 backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox
-backends.cuda_probe backends.library
-backends.base
+backends.cuda_probe backends.library backends.linalg
+backends.base backends.cupy_linalg backends.numpy_linalg
 backends.cupy_backend backends.distributions backends.numpy_backend backends.registry
 backends.host
 backends
@@ -30,10 +30,14 @@ dlcore.ops.arithmetic dlcore.ops.shapes
 dlcore.ops.indexing dlcore.ops.products dlcore.ops.transcendental
 dlcore.ops.contractions dlcore.ops.grouping dlcore.ops.joining dlcore.ops.ordering dlcore.ops.writing
 dlcore.ops.reductions dlcore.ops.special
-dlcore.ops.activations dlcore.ops.cumulative
+dlcore.ops.activations dlcore.ops.cumulative dlcore.ops.matrices
+dlcore.ops.solving dlcore.ops.spectra
+dlcore.ops.decompositions dlcore.ops.determinants
+dlcore.ops.least_squares dlcore.ops.norms
 dlcore.ops.losses
 dlcore.ops.cross_entropy
 dlcore.ops
+dlcore.linalg
 dlcore.operators
 dlcore.tensors
 dlcore.creation dlcore.random
