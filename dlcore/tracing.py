@@ -13,6 +13,7 @@ ever, for the rules are written with primitives.  Python branches on values cann
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from backends import Backend, BackendError, DType, as_dtype
@@ -216,12 +217,15 @@ class Program:
             done[symbol.position] = x.array
         for x, position in self.captured:
             done[position] = x.array
-        for i, ((primitive, places, params), xp) in enumerate(zip(self.steps, self.homes, strict=True)):
-            if primitive is not None:
-                arrays = [done[a.position] if type(a) is Place else a for a in places]
-                done[i] = primitive.forward(xp, *arrays, **params)
-            for position in self._done_after[i]:
-                done[position] = None
+        with ExitStack() as quiet:
+            for xp in set(self.homes):
+                quiet.enter_context(xp.quiet())
+            for i, ((primitive, places, params), xp) in enumerate(zip(self.steps, self.homes, strict=True)):
+                if primitive is not None:
+                    arrays = [done[a.position] if type(a) is Place else a for a in places]
+                    done[i] = primitive.forward(xp, *arrays, **params)
+                for position in self._done_after[i]:
+                    done[position] = None
         found = [Tensor(done[o.position]) if type(o) is Place else o for o in self.outputs]
         return trees.rebuilt(self.result, found)
 
