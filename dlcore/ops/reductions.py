@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from backends import DType, promote
-from backends.dtypes import float32, int64
+from backends.dtypes import HALF_DTYPES, float32, int64
 from dlcore.core import Array, Primitive, Unary, V, broadcast_to, cast, cast_like, dtype_of
 from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import equal, isfinite, maximum, where
@@ -55,6 +55,11 @@ def _mean(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return xp.mean(x, axis, keepdims)
 
 
+def _shared(g: V, n: int) -> V:
+    """``g / n``, or ``g`` where ``n`` is 0; in two steps where the number ``n`` is infinite as a float16."""
+    return g / (n or 1) if n <= 65504 else g / 1024.0 / (n / 1024.0)
+
+
 _ALL = {"axis": None, "keepdims": False}
 # Both are linear; nearly every loss ends in one, so they are written out to spare the family's wrapper.
 sum_p: Unary = Unary(
@@ -77,7 +82,7 @@ mean_p: Unary = Unary(
     reduced_shape,
     (
         lambda g, out, x, *, axis, keepdims: broadcast_to(
-            kept(g / (count(x.shape, axis) or 1), x.shape, axis), x.shape
+            kept(_shared(g, count(x.shape, axis)), x.shape, axis), x.shape
         ),
     ),
     (lambda t, out, x, *, axis, keepdims: mean_p(t, axis=axis, keepdims=keepdims),),
@@ -164,6 +169,17 @@ std_p: Primitive = _spread(
 def _direction(x: V, out: V, axis: Axis) -> V:
     """How far ``x`` is from its mean, in units of its standard deviation; 0 where that is 0."""
     return ratio(_centred(x, axis), kept(out, x.shape, axis))
+
+
+def in_single(x: V) -> V:
+    """``x``, of halves in float32: for a composition that squares, because that overflows at 256."""
+    return cast(x, float32) if dtype_of(x) in HALF_DTYPES else x
+
+
+def in_half(out: V, *xs: V) -> V:
+    """``out`` in the dtype that ``xs``, of which it was made through :func:`in_single`, have together."""
+    dtype = promote(*map(dtype_of, xs))
+    return cast(out, dtype) if dtype in HALF_DTYPES else out
 
 
 def var(x: V, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> V:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from backends import promote
+from backends.dtypes import float32
 from dlcore.core import Array, Primitive, V, dtype_of, elementwise
 from dlcore.ops.arithmetic import NUMBER, isfinite, ones_like, safe_divide, safe_multiply, square, where
 from dlcore.ops.transcendental import exp, function, log
@@ -75,6 +77,12 @@ def polygamma(n: int, x: V) -> V:
 
 
 def _sinc(xp: Any, x: Array, *, n: int) -> Array:
+    """The ``n``-th derivative, of halves through float32: rounding pi x moves the zeros of the sine."""
+    wide = xp.astype(_floating(x), promote(dtype_of(x), float32))
+    return xp.astype(xp.asarray(_sinc_derivative(xp, wide, n)), x.dtype)
+
+
+def _sinc_derivative(xp: Any, x: Array, n: int) -> Array:
     """The ``n``-th derivative of sin(z) / z at z = pi x.
 
     Differentiating z f(z) = sin(z) gives z f⁽ⁿ⁾ + n f⁽ⁿ⁻¹⁾ = sin⁽ⁿ⁾(z); near 0, where that cancels,
