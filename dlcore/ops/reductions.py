@@ -315,9 +315,11 @@ def _logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
 
 
 def _softmax(x: V, out: V, axis: Axis) -> V:
-    """exp(x - out): how much each element has of the sum; 0 in a row of -inf."""
+    """exp(x - out): how much each element has of the sum; 0 in a row of -inf, and all of it is inf's."""
     out = kept(out, x.shape, axis)
-    return exp(x - where(isfinite(out), out, 0.0))
+    finite = isfinite(out)
+    weight = exp(where(finite, x, -math.inf) - where(finite, out, 0.0))
+    return where(equal(x, math.inf), 1.0, weight)
 
 
 logsumexp_p: Primitive = Unary(

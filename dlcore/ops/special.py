@@ -8,7 +8,16 @@ from typing import Any
 from backends import promote
 from backends.dtypes import float32
 from dlcore.core import Array, Primitive, V, dtype_of, elementwise
-from dlcore.ops.arithmetic import NUMBER, isfinite, ones_like, safe_divide, safe_multiply, square, where
+from dlcore.ops.arithmetic import (
+    NUMBER,
+    isfinite,
+    isnan,
+    ones_like,
+    safe_divide,
+    safe_multiply,
+    square,
+    where,
+)
 from dlcore.ops.transcendental import exp, function, log
 from dlcore.samples import OPEN_UNIT, POSITIVE, PROBABILITY, REAL, Domain, sample
 
@@ -35,7 +44,8 @@ def _floating(x: Array) -> Array:
 def _slope_of_erfinv(out: V) -> V:
     """exp(out²) √π / 2, infinite at the edges; through finite numbers, so that zeros come back as zeros."""
     inside = isfinite(out)
-    return where(inside, exp(square(where(inside, out, 0.0))) * (ROOT_PI / 2.0), math.inf)
+    outside = where(isnan(out), math.nan, math.inf)
+    return where(inside, exp(square(where(inside, out, 0.0))) * (ROOT_PI / 2.0), outside)
 
 
 erf = _special("erf", lambda d, out, x: d * (exp(-square(x)) * (2.0 / ROOT_PI)), reads="x")
