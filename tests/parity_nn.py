@@ -64,7 +64,7 @@ CASES = [
     act("silu"), act("mish"), act("softplus"), act("softplus", beta=2.0), act("softsign"), act("hardtanh"),
     act("hardtanh", min_val=-0.5, max_val=2.0), act("relu6"), act("hardswish"), act("logsigmoid"),
     act("sigmoid"), act("tanh"),
-    Case("hardsigmoid", F.hardsigmoid, lambda t, x: t.nn.functional.relu6(x + 3) / 6,  # its own has no Hessian
+    Case("hardsigmoid", F.hardsigmoid, lambda t, x: t.nn.functional.relu6(x + 3) / 6,  # theirs is once only
          (BENT,)),
     Case("prelu", lambda x, w: F.prelu(x, w[0]), lambda t, x, w: t.nn.functional.prelu(x, w[0]),
          (NONZERO, NONZERO)),

@@ -211,6 +211,7 @@ def rms_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = Non
 
 
 @operation(samples=[sample("a b", _APART), sample("a b", _APART, p=3.0, axis=0)])
+@wants_tensors
 def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
     """``x`` divided by its ``p``-norm along ``axis``, or by ``eps`` where the norm is less.
 
@@ -227,6 +228,7 @@ def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
 
 
 @operation(samples=[sample("a b, a b", _APART), sample("a b, a b", _APART, axis=0)])
+@wants_tensors
 def cosine_similarity(x1: V, x2: V, axis: int = 1, eps: float = 1e-8) -> V:
     """The cosine of the angle between ``x1`` and ``x2`` along ``axis``; 0 for a vector of zeros."""
     a, b = in_single(x1), in_single(x2)

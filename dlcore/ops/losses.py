@@ -314,6 +314,7 @@ def cosine_embedding_loss(input1: V, input2: V, target: V, *, margin: float = 0.
 @operation(samples=[sample("3 4, 3 4, 3 4", _APART, margin=20.0),
                     sample("3 4, 3 4, 3 4", _APART, margin=20.0, p=3.0),
                     sample("3 4, 3 4, 3 4", _APART, margin=20.0, swap=True)])
+@wants_tensors
 def triplet_margin_loss(anchor: V, positive: V, negative: V, *, margin: float = 1.0, p: float = 2.0,
                         eps: float = 1e-6, swap: bool = False, reduction: str = "mean") -> V:
     """How much less than ``margin`` further the negative is from the anchor than the positive.

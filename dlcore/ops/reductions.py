@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from backends import DType, promote
+from backends import DType, as_dtype, promote
 from backends.dtypes import HALF_DTYPES, float32, int64
 from dlcore.core import Array, Primitive, Unary, V, broadcast_to, cast, cast_like, dtype_of
 from dlcore.dispatch import wants_tensors
-from dlcore.ops.arithmetic import equal, isfinite, maximum, where
+from dlcore.ops.arithmetic import equal, isfinite, logical_not, maximum, not_equal, where, zeros_like
 from dlcore.ops.indexing import getitem
 from dlcore.ops.shapes import reshape
 from dlcore.ops.transcendental import exp, ratio
@@ -92,15 +92,18 @@ mean_p: Unary = Unary(
 )
 
 
-def sum(x: V, axis: Axis = None, keepdims: bool = False) -> V:
+def sum(x: V, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> V:
     """The sum of ``x`` over ``axis``: an axis, several, or None for all of them.
 
-    Sums of booleans and integers are int64; 16-bit floats are summed in float32.
+    Sums of booleans and integers are int64; 16-bit floats are summed in float32.  With ``dtype`` the
+    elements are converted before they are added.
 
         >>> import dlcore as dl
         >>> dl.sum(dl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([4., 6.], float32)
     """
+    if dtype is not None:
+        x = cast(x, as_dtype(dtype))
     return sum_p.call(x, _ALL if axis is None and not keepdims else {"axis": axis, "keepdims": keepdims})
 
 
@@ -300,6 +303,29 @@ def any(x: V, axis: Axis = None, keepdims: bool = False) -> V:
 def all(x: V, axis: Axis = None, keepdims: bool = False) -> V:
     """Whether every element of ``x`` over ``axis`` is true, or not 0."""
     return all_p(x, axis=axis, keepdims=keepdims)
+
+
+@wants_tensors
+def count_nonzero(x: V, axis: Axis = None, keepdims: bool = False) -> V:
+    """How many elements of ``x`` over ``axis`` are not 0; int64.
+
+        >>> import dlcore as dl
+        >>> dl.count_nonzero(dl.tensor([[1.0, 0.0], [2.0, 3.0]]), axis=0).tolist()
+        [2, 1]
+    """
+    return sum(not_equal(x, zeros_like(x)), axis, keepdims)
+
+
+@wants_tensors
+def isin(x: V, values: V, *, invert: bool = False) -> V:
+    """Whether each element of ``x`` is among ``values``, of any shape; with ``invert``, whether it is not.
+
+        >>> import dlcore as dl
+        >>> dl.isin(dl.tensor([0, 1, 2]), dl.tensor([2, 0])).tolist()
+        [True, False, True]
+    """
+    found = any(equal(reshape(x, (*x.shape, 1)), reshape(values, (-1,))), -1)
+    return logical_not(found) if invert else found
 
 
 # --- the logarithm of a sum of exponentials -------------------------------------------------------
