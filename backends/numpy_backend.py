@@ -250,6 +250,12 @@ class NumpyBackend(Backend):
             return _as_array(wide.astype(xs[0].dtype))
         return _as_array(np.einsum(subscripts, *xs, optimize=large))
 
+    def floor_divide(self, x: Array, y: Array) -> Array:
+        return np.floor_divide(x, _divisor(x, y))
+
+    def remainder(self, x: Array, y: Array) -> Array:
+        return np.remainder(x, _divisor(x, y))
+
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         token = hush()  # as Quiet does, without making one
         try:
@@ -282,6 +288,13 @@ def _scipy_special() -> ModuleType:
 def _as_array(x: Any) -> Array:
     """NumPy turns 0-d results into scalars; this turns them back."""
     return x if type(x) is np.ndarray else np.asarray(x)
+
+
+def _divisor(x: Any, y: Any) -> Any:
+    """``y``, unless integers are divided by 0: NumPy would warn and go on with 0."""
+    if (x if hasattr(x, "dtype") else y).dtype.kind in "iu" and type(y) is not float and not np.all(y):
+        raise ValueError("an integer divided by 0 is no number; make floats of them for inf and nan")
+    return y
 
 
 def _zero_where(d: Array, out: Array) -> Array:

@@ -47,7 +47,7 @@ EDGES = {  # where the derivative is infinite or undefined, at the edge of the d
     "logcumsumexp": (lambda x: dl.logcumsumexp(x, axis=0), [[-INF, -INF, 0.0]]),
     "softmax": (lambda x: F.softmax(x, axis=1), [[[-INF, -INF], [-INF, 0.0]]]),
     "normalize": (lambda x: F.normalize(x, axis=1), [[[0.0, 0.0], [0.0, 1.0]]]),
-    "cosine_similarity": (lambda x, y: F.cosine_similarity(x, y), [[[0.0, 0.0]], [[0.0, 0.0]]]),
+    "cosine_similarity": (F.cosine_similarity, [[[0.0, 0.0]], [[0.0, 0.0]]]),
     "kl_div": (lambda x, y: F.kl_div(x, y, reduction="none"), [[-1.0, 0.0], [0.0, 0.0]]),
     "binary_cross_entropy": (lambda p, y: F.binary_cross_entropy(p, y, reduction="none"),
                              [[0.0, 1.0], [1.0, 0.0]]),

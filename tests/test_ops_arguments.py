@@ -41,6 +41,15 @@ def test_a_quotient_is_rounded_down_and_the_remainder_is_what_is_left(backend, a
     assert ((x * 1.0) // b).tolist() == [float(n // b) for n in a]
 
 
+@pytest.mark.parametrize("divide", [
+    lambda x: x // 0, lambda x: x % 0, lambda x: 7 // x, lambda x: x % (x * 0)])
+def test_an_integer_divided_by_zero_is_refused_on_the_cpu_and_a_float_is_not(divide):
+    with pytest.raises(ValueError, match=r"(floor_divide|remainder).*: an integer divided by 0 is no number"):
+        divide(dl.tensor([1, 0]))
+
+    assert not np.isfinite(divide(dl.tensor([1.0, 0.0])).numpy()).all()
+
+
 def test_floor_division_keeps_dtypes_and_stands_on_both_sides_of_a_number(backend):
     x = dl.tensor([2.0, -3.0], requires_grad=True)
 
