@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 from backends import Backend, BackendError, DType, as_dtype
 from dlcore import trees
 from dlcore.core import Primitive, select
-from dlcore.dispatch import WEAK, constant, operands_of, promoted, shape_of
+from dlcore.dispatch import WEAK, common_dtype, constant, operands_of, promoted, shape_of
 from dlcore.history import Node, Shape, is_recording, keep
 from dlcore.operators import Operators
 from dlcore.tensors import Tensor, home_of
@@ -155,7 +155,8 @@ def _results(primitive: Primitive, values: Sequence[Any],
         shapes = primitive.shape(*map(shape_of, values), **params)
     except (ValueError, IndexError, TypeError) as reason:
         raise type(reason)(f"{primitive.name}: {reason}") from None
-    given = [v.dtype for v in operands_of(primitive, values) if type(v) is Symbol]
+    operands = operands_of(primitive, values)
+    given = [v.dtype for v in operands if type(v) is Symbol] or [common_dtype(primitive, operands)]
     dtypes: Any
     if callable(primitive.result):
         dtypes = primitive.result(given, **params)

@@ -44,7 +44,7 @@ def _floating(x: Array) -> Array:
 def _slope_of_erfinv(out: V) -> V:
     """exp(out²) √π / 2, infinite at the edges; through finite numbers, so that zeros come back as zeros."""
     inside = isfinite(out)
-    outside = where(isnan(out), math.nan, math.inf)
+    outside = where(isnan(out), out, math.inf)
     return where(inside, exp(square(where(inside, out, 0.0))) * (ROOT_PI / 2.0), outside)
 
 
