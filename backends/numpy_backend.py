@@ -256,6 +256,12 @@ class NumpyBackend(Backend):
     def linalg(self) -> NumpyLinalg:
         return NumpyLinalg(self)
 
+    def floor_divide(self, x: Array, y: Array) -> Array:
+        return np.floor_divide(x, _divisor(x, y))
+
+    def remainder(self, x: Array, y: Array) -> Array:
+        return np.remainder(x, _divisor(x, y))
+
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         token = hush()  # as Quiet does, without making one
         try:
@@ -288,6 +294,13 @@ def _scipy_special() -> ModuleType:
 def _as_array(x: Any) -> Array:
     """NumPy turns 0-d results into scalars; this turns them back."""
     return x if type(x) is np.ndarray else np.asarray(x)
+
+
+def _divisor(x: Any, y: Any) -> Any:
+    """``y``, unless integers are divided by 0: NumPy would warn and go on with 0."""
+    if (x if hasattr(x, "dtype") else y).dtype.kind in "iu" and type(y) is not float and not np.all(y):
+        raise ValueError("an integer divided by 0 is no number; make floats of them for inf and nan")
+    return y
 
 
 def _zero_where(d: Array, out: Array) -> Array:

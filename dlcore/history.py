@@ -134,14 +134,15 @@ def announce(xp: Backend | None, scope: AbstractContextManager[object] | None = 
     """Let primitives that meet no value compute on ``xp`` from now on; None for nowhere.
 
     Leaves ``scope``, what the announcement before has returned, and returns what to leave next: a
-    scope in which the device is the current one, where there are several of its kind.
+    scope in which the device is the current one, where there are several of its kind, and else one
+    in which NumPy warns nobody of inf and nan (no library has both several devices and warnings).
     """
     if scope is not None:
         scope.__exit__(None, None, None)
     _here.xp = xp
-    if xp is None or xp.array_type in OWNERS:
+    if xp is None:
         return None
-    scope = xp.scope()
+    scope = xp.quiet() if xp.array_type in OWNERS else xp.scope()
     scope.__enter__()
     return scope
 

@@ -67,6 +67,7 @@ class Operators(Value):
     __mul__, __rmul__ = _method(ops.multiply), _reflected(ops.multiply)
     __truediv__, __rtruediv__ = _method(ops.divide), _reflected(ops.divide)
     __matmul__, __rmatmul__ = _method(ops.matmul), _reflected(ops.matmul)
+    __floordiv__, __rfloordiv__ = _method(ops.floor_divide), _reflected(ops.floor_divide)
     __mod__, __rmod__ = _method(ops.remainder), _reflected(ops.remainder)
     __and__ = __rand__ = _truth(_method(ops.logical_and), "&")
     __or__ = __ror__ = _truth(_method(ops.logical_or), "|")
@@ -78,6 +79,7 @@ class Operators(Value):
 
     __iadd__, __isub__ = _augmented(__add__, "+"), _augmented(__sub__, "-")
     __imul__, __itruediv__ = _augmented(__mul__, "*"), _augmented(__truediv__, "/")
+    __ifloordiv__ = _augmented(__floordiv__, "//")
     __imatmul__, __imod__ = _augmented(__matmul__, "@"), _augmented(__mod__, "%")
     __ipow__ = _augmented(ops.pow, "**")
 

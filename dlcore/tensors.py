@@ -246,7 +246,7 @@ def gather(found: dict[Node, Any]) -> None:
     for node, d in found.items():
         if (leaf := node.out()) is not None:
             g, a = d if type(d) is Tensor else Tensor(d), leaf.array
-            scalars = type(g.array) is type(a) and not a.ndim  # then they agree, and .dtype is slow
+            scalars = type(g.array) is type(a) is not node.xp.array_type  # they agree, and .dtype is slow
             if not scalars and g.array.dtype is not a.dtype:  # NumPy makes float32 of bfloat16 and a number
                 g = core.cast_like(g, leaf)
             before = getattr(leaf, "_grad", None)

@@ -13,12 +13,13 @@ ever, for the rules are written with primitives.  Python branches on values cann
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from backends import Backend, BackendError, DType, as_dtype
 from dlcore import trees
 from dlcore.core import Primitive, select
-from dlcore.dispatch import WEAK, constant, operands_of, promoted, shape_of
+from dlcore.dispatch import WEAK, common_dtype, constant, operands_of, promoted, shape_of
 from dlcore.history import Node, Shape, is_recording, keep
 from dlcore.operators import Operators
 from dlcore.tensors import Tensor, home_of
@@ -154,7 +155,8 @@ def _results(primitive: Primitive, values: Sequence[Any],
         shapes = primitive.shape(*map(shape_of, values), **params)
     except (ValueError, IndexError, TypeError) as reason:
         raise type(reason)(f"{primitive.name}: {reason}") from None
-    given = [v.dtype for v in operands_of(primitive, values) if type(v) is Symbol]
+    operands = operands_of(primitive, values)
+    given = [v.dtype for v in operands if type(v) is Symbol] or [common_dtype(primitive, operands)]
     dtypes: Any
     if callable(primitive.result):
         dtypes = primitive.result(given, **params)
@@ -216,12 +218,15 @@ class Program:
             done[symbol.position] = x.array
         for x, position in self.captured:
             done[position] = x.array
-        for i, ((primitive, places, params), xp) in enumerate(zip(self.steps, self.homes, strict=True)):
-            if primitive is not None:
-                arrays = [done[a.position] if type(a) is Place else a for a in places]
-                done[i] = primitive.forward(xp, *arrays, **params)
-            for position in self._done_after[i]:
-                done[position] = None
+        with ExitStack() as quiet:
+            for xp in set(self.homes):
+                quiet.enter_context(xp.quiet())
+            for i, ((primitive, places, params), xp) in enumerate(zip(self.steps, self.homes, strict=True)):
+                if primitive is not None:
+                    arrays = [done[a.position] if type(a) is Place else a for a in places]
+                    done[i] = primitive.forward(xp, *arrays, **params)
+                for position in self._done_after[i]:
+                    done[position] = None
         found = [Tensor(done[o.position]) if type(o) is Place else o for o in self.outputs]
         return trees.rebuilt(self.result, found)
 

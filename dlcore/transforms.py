@@ -106,10 +106,10 @@ def bare(x: Any) -> Any:
 
 
 def as_value(found: Any, like: Any) -> Any:
-    """What a pass has found, as a value; zeros shaped like ``like`` where it found nothing."""
+    """What a pass has found, as a value in the dtype of ``like``; zeros where it found nothing."""
     if found is None:
         return ops.zeros_like(like.linked(None))
-    return found if isinstance(found, Value) else Tensor(found)
+    return core.cast_like(found if isinstance(found, Value) else Tensor(found), like)
 
 
 # --- the transforms ------------------------------------------------------------------------------------

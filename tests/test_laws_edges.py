@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import dlcore as dl
+from dlcore.nn import functional as F
 from tests.strategies import SEEDS
 
 INF = math.inf
@@ -44,6 +45,14 @@ EDGES = {  # where the derivative is infinite or undefined, at the edge of the d
     "std": (lambda x: dl.std(x, axis=1), [[[2.0, 2.0], [0.0, 0.0]]]),
     "logsumexp": (lambda x: dl.logsumexp(x, axis=1), [[[-INF, -INF], [-INF, 0.0]]]),
     "logcumsumexp": (lambda x: dl.logcumsumexp(x, axis=0), [[-INF, -INF, 0.0]]),
+    "softmax": (lambda x: F.softmax(x, axis=1), [[[-INF, -INF], [-INF, 0.0]]]),
+    "normalize": (lambda x: F.normalize(x, axis=1), [[[0.0, 0.0], [0.0, 1.0]]]),
+    "cosine_similarity": (F.cosine_similarity, [[[0.0, 0.0]], [[0.0, 0.0]]]),
+    "kl_div": (lambda x, y: F.kl_div(x, y, reduction="none"), [[-1.0, 0.0], [0.0, 0.0]]),
+    "binary_cross_entropy": (lambda p, y: F.binary_cross_entropy(p, y, reduction="none"),
+                             [[0.0, 1.0], [1.0, 0.0]]),
+    "floor_divide": (dl.floor_divide, [[1.0, 0.0], [0.0, 0.0]]),
+    "copysign": (dl.copysign, [[0.0, 1.0], [0.0, -0.0]]),
 }
 
 edges = pytest.mark.parametrize(("f", "points"), EDGES.values(), ids=EDGES)

@@ -300,3 +300,13 @@ def test_a_symbol_prints_what_it_is():
 
     assert found == ["<symbol input float32(2, 1)>", "<symbol multiply float32(2, 1)>",
                      "<symbol greater bool(2, 1)>"]
+
+
+def test_a_choice_between_two_numbers_is_traced_as_it_is_computed(backend):
+    f = lambda x: (dl.where(x > 0, 2.0, 0.5), dl.where(x > 0, 1, 0))
+    x = dl.tensor([-1.0, 1.0], dtype="float64")
+
+    found = trace(f, x)(x)
+
+    assert [y.tolist() for y in found] == [[0.5, 2.0], [0, 1]]
+    assert [y.dtype for y in found] == [y.dtype for y in f(x)] == ["float32", "int64"]

@@ -53,7 +53,7 @@ from dlcore.ops.losses import (
     triplet_margin_loss,
 )
 from dlcore.ops.products import matmul
-from dlcore.ops.reductions import mean
+from dlcore.ops.reductions import in_half, in_single, mean
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import expand_dims, matrix_transpose, reshape
 from dlcore.ops.transcendental import rsqrt, sqrt, tanh
@@ -189,9 +189,10 @@ def layer_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = N
     Source: Ba, Kiros & Hinton (2016), "Layer normalization".
     """
     axes = _trailing("layer_norm", x, normalized_shape)
-    centred = x - mean(x, axes, keepdims=True)
+    wide = in_single(x)
+    centred = wide - mean(wide, axes, keepdims=True)
     variance = mean(square(centred), axes, keepdims=True)
-    return _scaled(centred * rsqrt(variance + eps), weight, bias)
+    return _scaled(in_half(centred * rsqrt(variance + eps), x), weight, bias)
 
 
 @operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
@@ -205,10 +206,12 @@ def rms_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = Non
     Source: Zhang & Sennrich (2019), "Root mean square layer normalization".
     """
     axes = _trailing("rms_norm", x, normalized_shape)
-    return _scaled(x * rsqrt(mean(square(x), axes, keepdims=True) + eps), weight, None)
+    wide = in_single(x)
+    return _scaled(in_half(wide * rsqrt(mean(square(wide), axes, keepdims=True) + eps), x), weight, None)
 
 
 @operation(samples=[sample("a b", _APART), sample("a b", _APART, p=3.0, axis=0)])
+@wants_tensors
 def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
     """``x`` divided by its ``p``-norm along ``axis``, or by ``eps`` where the norm is less.
 
@@ -216,15 +219,18 @@ def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
         >>> normalize(dl.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
+    wide = in_single(x)
     if p == 2:
-        norm = sqrt(_sum(square(x), axis=axis, keepdims=True))
+        norm = sqrt(_sum(square(wide), axis=axis, keepdims=True))
     else:
-        norm = pow(_sum(pow(absolute(x), p), axis=axis, keepdims=True), 1.0 / p)
-    return x / maximum(norm, eps)
+        norm = pow(_sum(pow(absolute(wide), p), axis=axis, keepdims=True), 1.0 / p)
+    return in_half(wide / maximum(norm, eps), x)
 
 
 @operation(samples=[sample("a b, a b", _APART), sample("a b, a b", _APART, axis=0)])
+@wants_tensors
 def cosine_similarity(x1: V, x2: V, axis: int = 1, eps: float = 1e-8) -> V:
     """The cosine of the angle between ``x1`` and ``x2`` along ``axis``; 0 for a vector of zeros."""
-    norms = [maximum(sqrt(_sum(square(x), axis=axis)), eps) for x in (x1, x2)]
-    return _sum(x1 * x2, axis=axis) / (norms[0] * norms[1])
+    a, b = in_single(x1), in_single(x2)
+    norms = [maximum(sqrt(_sum(square(x), axis=axis)), eps) for x in (a, b)]
+    return in_half(_sum(a * b, axis=axis) / (norms[0] * norms[1]), x1, x2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from backends import get_default_dtype
+from backends import as_dtype, get_default_dtype
 from dlcore.core import Array, Primitive, V, cast, dtype_of, elementwise, same
 from dlcore.samples import DISTINCT, NONZERO, POSITIVE, Domain, sample
 
@@ -48,8 +48,19 @@ def no_slope(d: V, out: V, *args: V, **params: Any) -> V:
     return zeros_like(d)
 
 
-zeros_like: Primitive = elementwise("zeros_like", lambda xp, x: xp.zeros_like(x), no_slope, reads="")
-ones_like = elementwise("ones_like", lambda xp, x: xp.ones_like(x), no_slope, reads="")
+zeros_like_p: Primitive = elementwise("zeros_like", lambda xp, x: xp.zeros_like(x), no_slope, reads="")
+ones_like_p: Primitive = elementwise("ones_like", lambda xp, x: xp.ones_like(x), no_slope, reads="")
+
+
+def zeros_like(x: V, dtype: Any = None) -> V:
+    """Zeros in the shape and on the backend of ``x``, and in its dtype unless another is given."""
+    return zeros_like_p(x) if dtype is None else cast(zeros_like_p(x), as_dtype(dtype))
+
+
+def ones_like(x: V, dtype: Any = None) -> V:
+    """Ones in the shape and on the backend of ``x``, and in its dtype unless another is given."""
+    return ones_like_p(x) if dtype is None else cast(ones_like_p(x), as_dtype(dtype))
+
 
 
 def _where(xp: Any, c: Array, x: Array, y: Array) -> Array:
@@ -151,6 +162,10 @@ def share(x: V, y: V, out: V) -> V:
     return where(equal(x, y), half, where(equal(x, out), 1.0, zeros_like(out)))
 
 
+signbit = elementwise("signbit", lambda xp, x: xp.signbit(x), domain=NONZERO, result="bool")
+copysign: Primitive = elementwise(
+    "copysign", lambda xp, x, y: xp.copysign(x, y),
+    lambda d, out, x, y: d * (sign(x) * copysign(ones_like(x), y)), no_slope, domain=NONZERO, result="float")
 maximum = _extremum("maximum", lambda xp, x, y: xp.maximum(x, y))
 minimum = _extremum("minimum", lambda xp, x, y: xp.minimum(x, y))
 
@@ -166,16 +181,15 @@ ceil = _flat("ceil", lambda xp, x: xp.ceil(x))
 trunc = _flat("trunc", lambda xp, x: xp.trunc(x))
 round = _flat("round", lambda xp, x: xp.round(x), BETWEEN_HALVES)  # halves to even
 
+_QUOTIENTS = [sample("a b, a b", (Domain(0.2, 0.9), Domain(1.0, 1.9))),
+              sample("a, ", (Domain(2.1, 2.9), Domain(1.0, 1.02)))]
 remainder: Primitive = elementwise(
-    "remainder",
-    lambda xp, x, y: xp.remainder(x, y),
+    "remainder", lambda xp, x, y: xp.remainder(x, y),
     lambda d, out, x, y: d,
     lambda d, out, x, y: -d * floor(x / y),
-    samples=[
-        sample("a b, a b", (Domain(0.2, 0.9), Domain(1.0, 1.9))),
-        sample("a, ", (Domain(2.1, 2.9), Domain(1.0, 1.02))),
-    ],
-)
+    samples=_QUOTIENTS)
+floor_divide = elementwise(
+    "floor_divide", lambda xp, x, y: xp.floor_divide(x, y), no_slope, no_slope, samples=_QUOTIENTS, reads="")
 clip_p: Primitive = elementwise(
     "clip",
     lambda xp, x, *, min, max: xp.clip(x, min, max),

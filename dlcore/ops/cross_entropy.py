@@ -17,6 +17,7 @@ from dlcore.ops.arithmetic import not_equal, where
 from dlcore.ops.indexing import at_hand, beside, take, take_along_axis
 from dlcore.ops.losses import paired, reduced, shape_of
 from dlcore.ops.reductions import mean as _mean
+from dlcore.ops.reductions import mean_p
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import expand_dims, moveaxis, squeeze
 from dlcore.samples import PROBABILITY, sample
@@ -37,7 +38,7 @@ def _cross_entropy(xp: Any, x: Array, labels: Array, *, mean: bool) -> Array:
     with xp.quiet():
         shifted, total = row_logsumexp(xp, x, -1)
         losses = xp.reshape(total, labels.shape) - _picked(xp, shifted, labels)
-        return xp.sum(losses) * _share_of_each(labels.shape) if mean else losses
+        return mean_p.forward(xp, losses, axis=None, keepdims=False) if mean else losses
 
 
 def _share_of_each(rows: Shape) -> float:
@@ -164,7 +165,7 @@ def _averaged(name: str, losses: V, counts: V | None, reduction: str) -> V:
     """``losses`` reduced; a mean weighs each label by ``counts``, None meaning evenly."""
     if reduction != "mean" or counts is None:
         return reduced(name, losses, reduction)
-    return _sum(losses) / _sum(counts)
+    return _mean(losses) / _mean(counts)  # sums of halves may overflow
 
 
 def _label_losses(name: str, x: V, labels: V, axis: int, weight: V | None, ignore_index: int,
@@ -180,7 +181,7 @@ def _label_losses(name: str, x: V, labels: V, axis: int, weight: V | None, ignor
         counts = each if counts is None else each * counts
     if smoothing:
         last = moveaxis(x, axis, -1)
-        evenly = -_sum(last if weight is None else last * weight, axis=-1) / x.shape[axis]
+        evenly = -_mean(last if weight is None else last * weight, axis=-1)
         losses = losses * (1.0 - smoothing) + evenly * smoothing
     if kept is not None:
         losses = where(kept, losses, 0.0)

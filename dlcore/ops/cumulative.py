@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dlcore.core import Array, Primitive, Unary, V, linear
+from backends import as_dtype
+from dlcore.core import Array, Primitive, Unary, V, cast, linear
 from dlcore.dispatch import wants_tensors
 from dlcore.ops.indexing import getitem_p, take_along_axis_p
 from dlcore.ops.joining import pad_p
@@ -66,14 +67,14 @@ cumsum_p: Primitive = linear(
 
 
 @wants_tensors
-def cumsum(x: V, axis: int | None = None) -> V:
+def cumsum(x: V, axis: int | None = None, *, dtype: Any = None) -> V:
     """Each element of ``x`` plus all before it along ``axis``; of the flattened ``x`` without ``axis``.
 
         >>> import dlcore as dl
         >>> dl.cumsum(dl.tensor([1, 2, 3])).tolist()
         [1, 3, 6]
     """
-    x, axis = _flattened("cumsum", x, axis)
+    x, axis = _flattened("cumsum", x if dtype is None else cast(x, as_dtype(dtype)), axis)
     return cumsum_p(x, axis=axis)
 
 
@@ -102,9 +103,9 @@ cumprod_p: Primitive = Unary(
 
 
 @wants_tensors
-def cumprod(x: V, axis: int | None = None) -> V:
+def cumprod(x: V, axis: int | None = None, *, dtype: Any = None) -> V:
     """The product of every element of ``x`` with all before it along ``axis``; flattened without ``axis``."""
-    x, axis = _flattened("cumprod", x, axis)
+    x, axis = _flattened("cumprod", x if dtype is None else cast(x, as_dtype(dtype)), axis)
     return cumprod_p(x, axis=axis)
 
 
@@ -127,14 +128,14 @@ prod_p: Primitive = Unary(
     samples=reducing(), result=wide, reads="x")
 
 
-def prod(x: V, axis: Axis = None, keepdims: bool = False) -> V:
+def prod(x: V, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> V:
     """The product of ``x`` over ``axis``; its derivatives are right where elements are 0, too.
 
         >>> import dlcore as dl
         >>> dl.grad(dl.prod)(dl.tensor([2.0, 0.0, 3.0]))
         tensor([0., 6., 0.], float32)
     """
-    return prod_p(x, axis=axis, keepdims=keepdims)
+    return prod_p(x if dtype is None else cast(x, as_dtype(dtype)), axis=axis, keepdims=keepdims)
 
 
 # --- maxima, and sums of exponentials -------------------------------------------------------------

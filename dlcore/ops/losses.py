@@ -26,7 +26,7 @@ from dlcore.ops.arithmetic import (
     where,
 )
 from dlcore.ops.indexing import at_hand, beside
-from dlcore.ops.reductions import mean_p, sum_p
+from dlcore.ops.reductions import in_half, in_single, mean_p, sum_p
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.transcendental import exp, log, log1p, sqrt
 from dlcore.samples import Domain, sample
@@ -304,14 +304,17 @@ def cosine_embedding_loss(input1: V, input2: V, target: V, *, margin: float = 0.
     name = "cosine_embedding_loss"
     x, y = paired(name, input1, input2, ("input1", "input2"))
     target = _labelled(name, x, target)
-    sizes = [_sum(square(v), axis=-1) + 1e-12 for v in (x, y)]
-    cosine = _sum(x * y, axis=-1) / sqrt(sizes[0] * sizes[1])
-    return reduced(name, where(equal(target, 1), 1.0 - cosine, relu(cosine - margin)), reduction)
+    a, b = in_single(x), in_single(y)
+    sizes = [_sum(square(v), axis=-1) + 1e-12 for v in (a, b)]
+    cosine = _sum(a * b, axis=-1) / sqrt(sizes[0] * sizes[1])
+    losses = where(equal(target, 1), 1.0 - cosine, relu(cosine - margin))
+    return reduced(name, in_half(losses, x, y), reduction)
 
 
 @operation(samples=[sample("3 4, 3 4, 3 4", _APART, margin=20.0),
                     sample("3 4, 3 4, 3 4", _APART, margin=20.0, p=3.0),
                     sample("3 4, 3 4, 3 4", _APART, margin=20.0, swap=True)])
+@wants_tensors
 def triplet_margin_loss(anchor: V, positive: V, negative: V, *, margin: float = 1.0, p: float = 2.0,
                         eps: float = 1e-6, swap: bool = False, reduction: str = "mean") -> V:
     """How much less than ``margin`` further the negative is from the anchor than the positive.
@@ -340,7 +343,10 @@ def triplet_margin_loss(anchor: V, positive: V, negative: V, *, margin: float = 
 
 def pairwise_distance(x: V, y: V, p: float = 2.0, eps: float = 1e-6) -> V:
     """The ``p``-norm of each row of ``x - y + eps``."""
-    difference = x - y + eps
+    difference = x - y
+    wide = in_single(difference) + eps
     if p == 2:
-        return sqrt(_sum(square(difference), axis=-1))
-    return pow(_sum(pow(absolute(difference), p), axis=-1), 1.0 / p)
+        norms = sqrt(_sum(square(wide), axis=-1))
+    else:
+        norms = pow(_sum(pow(absolute(wide), p), axis=-1), 1.0 / p)
+    return in_half(norms, difference)

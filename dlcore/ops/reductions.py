@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from backends import DType, promote
-from backends.dtypes import float32, int64
+from backends import DType, as_dtype, promote
+from backends.dtypes import HALF_DTYPES, float32, int64
 from dlcore.core import Array, Primitive, Unary, V, broadcast_to, cast, cast_like, dtype_of
 from dlcore.dispatch import wants_tensors
-from dlcore.ops.arithmetic import equal, isfinite, maximum, where
+from dlcore.ops.arithmetic import equal, isfinite, logical_not, maximum, not_equal, where, zeros_like
 from dlcore.ops.indexing import getitem
 from dlcore.ops.shapes import reshape
 from dlcore.ops.transcendental import exp, ratio
@@ -55,6 +55,11 @@ def _mean(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     return xp.mean(x, axis, keepdims)
 
 
+def _shared(g: V, n: int) -> V:
+    """``g / n``, or ``g`` where ``n`` is 0; in two steps where the number ``n`` is infinite as a float16."""
+    return g / (n or 1) if n <= 65504 else g / 1024.0 / (n / 1024.0)
+
+
 _ALL = {"axis": None, "keepdims": False}
 # Both are linear; nearly every loss ends in one, so they are written out to spare the family's wrapper.
 sum_p: Unary = Unary(
@@ -77,7 +82,7 @@ mean_p: Unary = Unary(
     reduced_shape,
     (
         lambda g, out, x, *, axis, keepdims: broadcast_to(
-            kept(g / (count(x.shape, axis) or 1), x.shape, axis), x.shape
+            kept(_shared(g, count(x.shape, axis)), x.shape, axis), x.shape
         ),
     ),
     (lambda t, out, x, *, axis, keepdims: mean_p(t, axis=axis, keepdims=keepdims),),
@@ -87,15 +92,18 @@ mean_p: Unary = Unary(
 )
 
 
-def sum(x: V, axis: Axis = None, keepdims: bool = False) -> V:
+def sum(x: V, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> V:
     """The sum of ``x`` over ``axis``: an axis, several, or None for all of them.
 
-    Sums of booleans and integers are int64; 16-bit floats are summed in float32.
+    Sums of booleans and integers are int64; 16-bit floats are summed in float32.  With ``dtype`` the
+    elements are converted before they are added.
 
         >>> import dlcore as dl
         >>> dl.sum(dl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([4., 6.], float32)
     """
+    if dtype is not None:
+        x = cast(x, as_dtype(dtype))
     return sum_p.call(x, _ALL if axis is None and not keepdims else {"axis": axis, "keepdims": keepdims})
 
 
@@ -164,6 +172,17 @@ std_p: Primitive = _spread(
 def _direction(x: V, out: V, axis: Axis) -> V:
     """How far ``x`` is from its mean, in units of its standard deviation; 0 where that is 0."""
     return ratio(_centred(x, axis), kept(out, x.shape, axis))
+
+
+def in_single(x: V) -> V:
+    """``x``, of halves in float32: for a composition that squares, because that overflows at 256."""
+    return cast(x, float32) if dtype_of(x) in HALF_DTYPES else x
+
+
+def in_half(out: V, *xs: V) -> V:
+    """``out`` in the dtype that ``xs``, of which it was made through :func:`in_single`, have together."""
+    dtype = promote(*map(dtype_of, xs))
+    return cast(out, dtype) if dtype in HALF_DTYPES else out
 
 
 def var(x: V, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> V:
@@ -286,6 +305,29 @@ def all(x: V, axis: Axis = None, keepdims: bool = False) -> V:
     return all_p(x, axis=axis, keepdims=keepdims)
 
 
+@wants_tensors
+def count_nonzero(x: V, axis: Axis = None, keepdims: bool = False) -> V:
+    """How many elements of ``x`` over ``axis`` are not 0; int64.
+
+        >>> import dlcore as dl
+        >>> dl.count_nonzero(dl.tensor([[1.0, 0.0], [2.0, 3.0]]), axis=0).tolist()
+        [2, 1]
+    """
+    return sum(not_equal(x, zeros_like(x)), axis, keepdims)
+
+
+@wants_tensors
+def isin(x: V, values: V, *, invert: bool = False) -> V:
+    """Whether each element of ``x`` is among ``values``, of any shape; with ``invert``, whether it is not.
+
+        >>> import dlcore as dl
+        >>> dl.isin(dl.tensor([0, 1, 2]), dl.tensor([2, 0])).tolist()
+        [True, False, True]
+    """
+    found = any(equal(reshape(x, (*x.shape, 1)), reshape(values, (-1,))), -1)
+    return logical_not(found) if invert else found
+
+
 # --- the logarithm of a sum of exponentials -------------------------------------------------------
 
 
@@ -299,9 +341,11 @@ def _logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
 
 
 def _softmax(x: V, out: V, axis: Axis) -> V:
-    """exp(x - out): how much each element has of the sum; 0 in a row of -inf."""
+    """exp(x - out): how much each element has of the sum; 0 in a row of -inf, and all of it is inf's."""
     out = kept(out, x.shape, axis)
-    return exp(x - where(isfinite(out), out, 0.0))
+    finite = isfinite(out)
+    weight = exp(where(finite, x, -math.inf) - where(finite, out, 0.0))
+    return where(equal(x, math.inf), 1.0, weight)
 
 
 logsumexp_p: Primitive = Unary(

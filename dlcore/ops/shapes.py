@@ -216,6 +216,35 @@ def repeat(x: V, repeats: int, axis: int | None = None) -> V:
                    (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1:]))
 
 
+@wants_tensors
+def meshgrid(*xs: V, indexing: str = "xy") -> tuple[V, ...]:
+    """The coordinates of a grid: each of ``xs``, at most 1-d, repeated along the axes of the others.
+
+    Args:
+        xs: the coordinates along each axis.
+        indexing: ``"xy"``, the first along the columns and the second along the rows; or ``"ij"``, the
+            first along the first axis.
+
+        >>> import dlcore as dl
+        >>> x, y = dl.meshgrid(dl.arange(3), dl.arange(2))
+        >>> x.tolist(), y.tolist()
+        ([[0, 1, 2], [0, 1, 2]], [[0, 0, 0], [1, 1, 1]])
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    if any(len(x.shape) > 1 for x in xs):
+        raise ValueError(f"meshgrid: takes 1-d arrays, got shapes {', '.join(str(x.shape) for x in xs)}")
+    places = list(range(len(xs)))
+    if indexing == "xy":
+        places[:2] = places[:2][::-1]
+    sizes = [0] * len(xs)
+    for place, x in zip(places, xs, strict=True):
+        sizes[place] = x.shape[0] if x.shape else 1
+    lines = [reshape(x, tuple(-1 if i == place else 1 for i in range(len(xs))))
+             for place, x in zip(places, xs, strict=True)]
+    return tuple(broadcast_to(line, sizes) for line in lines)
+
+
 # --- triangles ------------------------------------------------------------------------------------
 
 

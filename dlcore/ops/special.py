@@ -5,8 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from backends import promote
+from backends.dtypes import float32
 from dlcore.core import Array, Primitive, V, dtype_of, elementwise
-from dlcore.ops.arithmetic import NUMBER, isfinite, ones_like, safe_divide, safe_multiply, square, where
+from dlcore.ops.arithmetic import (
+    NUMBER,
+    isfinite,
+    isnan,
+    ones_like,
+    safe_divide,
+    safe_multiply,
+    square,
+    where,
+)
 from dlcore.ops.transcendental import exp, function, log
 from dlcore.samples import OPEN_UNIT, POSITIVE, PROBABILITY, REAL, Domain, sample
 
@@ -33,7 +44,8 @@ def _floating(x: Array) -> Array:
 def _slope_of_erfinv(out: V) -> V:
     """exp(out²) √π / 2, infinite at the edges; through finite numbers, so that zeros come back as zeros."""
     inside = isfinite(out)
-    return where(inside, exp(square(where(inside, out, 0.0))) * (ROOT_PI / 2.0), math.inf)
+    outside = where(isnan(out), out, math.inf)
+    return where(inside, exp(square(where(inside, out, 0.0))) * (ROOT_PI / 2.0), outside)
 
 
 erf = _special("erf", lambda d, out, x: d * (exp(-square(x)) * (2.0 / ROOT_PI)), reads="x")
@@ -75,6 +87,12 @@ def polygamma(n: int, x: V) -> V:
 
 
 def _sinc(xp: Any, x: Array, *, n: int) -> Array:
+    """The ``n``-th derivative, of halves through float32: rounding pi x moves the zeros of the sine."""
+    wide = xp.astype(_floating(x), promote(dtype_of(x), float32))
+    return xp.astype(xp.asarray(_sinc_derivative(xp, wide, n)), x.dtype)
+
+
+def _sinc_derivative(xp: Any, x: Array, n: int) -> Array:
     """The ``n``-th derivative of sin(z) / z at z = pi x.
 
     Differentiating z f(z) = sin(z) gives z f⁽ⁿ⁾ + n f⁽ⁿ⁻¹⁾ = sin⁽ⁿ⁾(z); near 0, where that cancels,

@@ -1,0 +1,104 @@
+"""Laws about memory: how an array lies in it changes no result, and nothing that came in is written to."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+import dlcore as dl
+from tests.strategies import SEEDS, SIZES_AND_NONE, SUBJECTS, calls, fewer, outputs
+
+every = pytest.mark.parametrize("name", SUBJECTS)
+with_views = pytest.mark.parametrize(  # array-api-strict has no views
+    "backend", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)], indirect=True)
+
+
+def transposed(xp, a):
+    return xp.ascontiguousarray(a.T).T
+
+
+def every_second(xp, a):
+    stretched = xp.repeat(xp.repeat(a, 2, axis=0), 2, axis=-1)
+    return stretched[::2, ..., ::2] if a.ndim > 1 else stretched[::4]
+
+
+def backwards(xp, a):
+    around = (slice(None, None, -1),) * a.ndim
+    return xp.ascontiguousarray(a[around])[around]
+
+
+def repeated(xp, a):
+    """The first row as often as there are rows: a view with a stride of 0, whose numbers are others."""
+    return xp.broadcast_to(a[:1], a.shape)
+
+
+LAYOUTS = [transposed, every_second, backwards, repeated]
+
+
+def test_the_layouts_differ_and_hold_the_same_numbers():
+    a = np.arange(6.0).reshape(2, 3)
+
+    made = [layout(np, a) for layout in LAYOUTS]
+
+    assert [x.strides for x in made] == [(8, 16), (96, 16), (-24, -8), (0, 8)]
+    assert [x.tolist() for x in made] == [a.tolist()] * 3 + [[[0.0, 1.0, 2.0]] * 2]
+
+
+def laid_out(backend, array, rng):
+    """``array`` laid out in one of these ways, or an array of no axes as it is; and a plain copy of that."""
+    a = array if not array.ndim else LAYOUTS[rng.integers(len(LAYOUTS))](backend.namespace, array)
+    if isinstance(a, np.ndarray):
+        a.flags.writeable = False
+    return a, backend.from_host(backend.to_host(a))
+
+
+def with_gradients(call, arrays, cotangents):
+    """The results of a call, and the gradients for cotangents of them; all as NumPy arrays."""
+    args = [dl.Tensor(a) for a in arrays]
+    for i in call.floats:
+        args[i].requires_grad = True
+    results = outputs(call(*args))
+    for y, g in zip(results, cotangents, strict=True):
+        if y.requires_grad:
+            y.backward(dl.Tensor(g), retain_graph=True)
+    return [x.numpy() for x in (*results, *(args[i].grad for i in call.floats)) if x is not None]
+
+
+@every
+@with_views
+@fewer(2)
+@given(data=st.data())
+def test_how_arrays_lie_in_memory_makes_no_difference(name, backend, data):
+    call, rng = data.draw(calls(SUBJECTS[name])), np.random.default_rng(data.draw(SEEDS))
+    pairs = [laid_out(backend, x.data, rng) for x in call.tensors()]
+    before = [backend.to_host(a).copy() for a, _ in pairs]
+    shapes = [y.shape for y in outputs(call(*map(dl.Tensor, (plain for _, plain in pairs))))]
+    seeds = [laid_out(backend, dl.tensor(rng.uniform(0.5, 1.5, s)).data, rng) for s in shapes]
+
+    found = with_gradients(call, [a for a, _ in pairs], [g for g, _ in seeds])
+    expected = with_gradients(call, [plain for _, plain in pairs], [plain for _, plain in seeds])
+
+    for x, y in zip(found, expected, strict=True):
+        assert_allclose(x, y, rtol=1e-12, atol=1e-13)  # sums in another order
+    for (a, _), b in zip(pairs, before, strict=True):
+        np.testing.assert_array_equal(backend.to_host(a), b)
+
+
+@pytest.mark.parametrize("name", [name for name in SUBJECTS if name.endswith("()")])
+@fewer(2)
+@given(data=st.data())
+def test_an_operation_on_empty_arrays_has_a_gradient_of_their_shape_or_says_why_not(name, backend, data):
+    call = data.draw(calls(SUBJECTS[name], SIZES_AND_NONE))
+    args = call.tensors(requires_grad=True)
+
+    try:
+        results = outputs(call(*args))
+    except (ValueError, IndexError) as reason:
+        message = str(reason)
+        assert "(0" in message or "0 " in message or " 0" in message, message
+        return
+    for y in results:
+        y.backward(dl.ones(y.shape, dtype=y.dtype), retain_graph=True)
+
+    assert [args[i].grad.shape for i in call.floats] == [args[i].shape for i in call.floats]
