@@ -15,7 +15,7 @@ import pytest
 # From the ground up.  A module imports only what stands on a line above its own; modules of one
 # line do not know each other.
 FLOORS = """
-backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox
+backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox backends.windows
 backends.cuda_probe backends.library
 backends.base
 backends.cupy_backend backends.distributions backends.numpy_backend backends.registry
