@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import backends
+import dlcore as dl
+from dlcore.nn import functional as F
 from tests.backend_laws import SMALL_FLOATS, on_every_backend, same
 
 
@@ -65,3 +68,26 @@ def test_windows_are_added_in_place_where_they_lie(backend, case, row):
 
     same(backend, found, expected)
     same(backend, out, expected)
+
+
+@on_every_backend
+def test_images_are_convolved_pooled_and_interpolated_as_on_the_cpu(backend):
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 4, 7, 6)), rng.standard_normal((6, 2, 3, 2))
+
+    def network(x, w):
+        h = F.conv2d(x, w, stride=(2, 1), padding=1, groups=2)
+        h = F.interpolate(F.max_pool2d(h, 3, 2, 1), (5, 4), mode="bilinear")
+        h = F.adaptive_max_pool2d(F.conv_transpose2d(h, w, stride=2, groups=2), 3)
+        return F.avg_pool2d(F.fold(F.unfold(F.group_norm(h, 2), 2), 3, 2), 2, 1, ceil_mode=True)
+
+    def derivatives():
+        at = [dl.tensor(x), dl.tensor(w)]
+        gradient = dl.grad(lambda x, w: (network(x, w) ** 2).sum(), (0, 1))
+        return [y.numpy() for y in (network(*at), *gradient(*at))]
+
+    with backends.use_backend(backend.name):
+        found = derivatives()
+
+    for a, b in zip(found, derivatives(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)

@@ -29,9 +29,13 @@ dlcore.dispatch
 dlcore.ops.arithmetic dlcore.ops.shapes
 dlcore.ops.indexing dlcore.ops.products dlcore.ops.transcendental
 dlcore.ops.contractions dlcore.ops.grouping dlcore.ops.joining dlcore.ops.ordering dlcore.ops.writing
+dlcore.ops.resampling dlcore.ops.windows
+dlcore.ops.convolution dlcore.ops.pooling
+dlcore.ops.adaptive_pooling
+dlcore.ops.interpolation
 dlcore.ops.reductions dlcore.ops.special
 dlcore.ops.activations dlcore.ops.cumulative
-dlcore.ops.losses
+dlcore.ops.attention dlcore.ops.losses dlcore.ops.normalization
 dlcore.ops.cross_entropy
 dlcore.ops
 dlcore.operators
