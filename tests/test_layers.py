@@ -53,7 +53,7 @@ dlcore.graph
 
 dlcore.nn.modules
 dlcore.nn.functional
-dlcore.nn.layers
+dlcore.nn.images dlcore.nn.layers
 dlcore.nn
 dlcore.optim
 dlcore.data
