@@ -21,6 +21,7 @@ from typing import Any
 from backends.dtypes import HALF_DTYPES, float32, get_default_dtype, int64
 from backends.library import Array, Library, Shape
 from backends.linalg import Linalg
+from backends.windows import places_of_columns, window_places
 
 Axis = int | tuple[int, ...] | None
 Index = tuple[Any, ...]
@@ -193,7 +194,30 @@ class Backend(Library):
         """The derivative of lgamma."""
         return self.special("psi", x)
 
+    # --- windows over all axes but the first and the last -----------------------------
+
+    columns_at_once: int = 2**26
+    """How many elements of windows a convolution lays out before it multiplies them: at least a row."""
+
+    def windows(self, x: Array, window: Shape, stride: Shape, dilation: Shape) -> Array:
+        """What every position of a window holds, (first, *window, *positions, last); perhaps a view."""
+        parts = [x[place] for place in window_places(x.shape[1:-1], window, stride, dilation)]
+        shape = (x.shape[0], *window, *parts[0].shape[1:])
+        return self.namespace.reshape(self.namespace.stack(parts, axis=1), shape)
+
     # --- in place, for arrays that nobody else can see -----------------------------
+
+    def add_windows_(self, out: Array, x: Array, stride: Shape, dilation: Shape, row: int = 0) -> Array:
+        """``out`` after what every window holds was added in place where the window lies.
+
+        The adjoint of :meth:`windows`; ``x`` has its layout.  The windows start at ``row`` of axis 1.
+        """
+        for offset, place in places_of_columns(x.shape, stride, dilation, row):
+            self._add_part(out, place, x[offset])
+        return out
+
+    def _add_part(self, out: Array, place: Index, x: Array) -> None:
+        out[place] += x
 
     def add_(self, out: Array, x: Any) -> Array:
         """``out`` after ``x`` was added to it in place."""
@@ -213,4 +237,3 @@ def reduced_size(shape: Shape, axis: Axis) -> int:
     if isinstance(axis, int):
         return shape[axis]
     return math.prod(shape[a] for a in axis)
-

@@ -32,6 +32,7 @@ from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16, float32, get_default_dtype, int64
 from backends.errors import BackendError
 from backends.library import Array, Shape
+from backends.windows import strided_windows
 
 _SPECIAL = {"erf": special.erf, "erfc": special.erfc, "erfinv": special.erfinv,
             "gammaln": special.gammaln, "psi": special.psi}
@@ -320,6 +321,15 @@ class CupyBackend(Backend):
             return cp.argsort(x, axis)
         # Sorting backwards from the back leaves equal values in their order.
         return cp.flip(x.shape[axis] - 1 - cp.argsort(cp.flip(x, axis), axis), axis)
+
+    # --- windows -------------------------------------------------------------------
+
+    def windows(self, x: Array, window: Shape, stride: Shape, dilation: Shape) -> Array:
+        return strided_windows(cp.lib.stride_tricks.as_strided, x, window, stride, dilation)
+
+    def _add_part(self, out: Array, place: Index, x: Array) -> None:
+        part = out[place]  # a view; out[place] += x would copy the sum onto itself
+        part += x
 
     # --- products and special functions --------------------------------------------
 

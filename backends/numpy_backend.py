@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from cmath import isfinite
 from contextlib import AbstractContextManager
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import import_module
 from math import prod
 from types import ModuleType
@@ -26,6 +26,7 @@ from backends.library import Array, Shape
 from backends.numpy_linalg import NumpyLinalg
 from backends.numpy_quiet import Quiet, hush, restore
 from backends.philox import random_words
+from backends.windows import strided_windows
 
 _PYTHON_NUMBERS = (bool, int, float, complex)
 _SINGLE_OR_DOUBLE = "fdFD"
@@ -38,6 +39,8 @@ _max_reduce: Any = np.maximum.reduce
 _min_reduce: Any = np.minimum.reduce
 _any_reduce: Any = np.logical_or.reduce
 _all_reduce: Any = np.logical_and.reduce
+
+_read_only = partial(np.lib.stride_tricks.as_strided, writeable=False)
 
 
 class NumpyBackend(Backend):
@@ -96,6 +99,9 @@ class NumpyBackend(Backend):
         out = np.empty(x.shape, x.dtype if dtype is None else self.dtype(dtype))
         out.fill(1)
         return out
+
+    def zeros_like(self, x: Array, dtype: Any = None) -> Array:
+        return np.zeros_like(x, None if dtype is None else self.dtype(dtype))  # in its memory order
 
     def from_host(self, host_array: Any, dtype: Any = None) -> Array:
         return np.array(host_array, None if dtype is None else self.dtype(dtype), order="C")
@@ -232,6 +238,13 @@ class NumpyBackend(Backend):
         # Sorting backwards from the back leaves equal values in their order.
         places = np.argsort(np.flip(x, axis), axis, stable=stable)
         return np.flip(x.shape[axis] - 1 - places, axis)
+
+    # --- windows -----------------------------------------------------------------
+
+    columns_at_once = 2**17  # which stay in a cache until they are multiplied
+
+    def windows(self, x: Array, window: Shape, stride: Shape, dilation: Shape) -> Array:
+        return strided_windows(_read_only, x, window, stride, dilation)
 
     # --- products and special functions ------------------------------------------
 

@@ -85,7 +85,7 @@ OPERATORS = (
     "add", "sub", "mul", "truediv", "mod", "neg", "abs", "rshift", "lshift", "and", "or", "invert",
     "lt", "le", "gt", "ge", "eq", "ne",
 )  # fmt: skip
-for _name in ("shape", "ndim", "size", "dtype", "itemsize"):
+for _name in ("shape", "ndim", "size", "dtype", "itemsize", "strides"):
     delegate(_name)
 for _stem in OPERATORS:
     operate(f"__{_stem}__")
@@ -341,6 +341,8 @@ def modules():
         used_bytes=lambda: 0, total_bytes=lambda: 0
     )
     cupy.linalg = filled("cupy.linalg", np.linalg)
+    tricks = filled("cupy.lib.stride_tricks", np.lib.stride_tricks)
+    cupy.lib = types.SimpleNamespace(stride_tricks=tricks)
     special = filled("cupyx.scipy.special", scipy.special)
     standard = standardized("array_api_compat.cupy", array_api_strict, np)
     standard.finfo, standard.iinfo = np.finfo, np.iinfo

@@ -15,7 +15,7 @@ import pytest
 # From the ground up.  A module imports only what stands on a line above its own; modules of one
 # line do not know each other.
 FLOORS = """
-backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox
+backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox backends.windows
 backends.cuda_probe backends.library backends.linalg
 backends.base backends.cupy_linalg backends.numpy_linalg
 backends.cupy_backend backends.distributions backends.numpy_backend backends.registry
@@ -29,12 +29,16 @@ dlcore.dispatch
 dlcore.ops.arithmetic dlcore.ops.shapes
 dlcore.ops.indexing dlcore.ops.products dlcore.ops.transcendental
 dlcore.ops.contractions dlcore.ops.grouping dlcore.ops.joining dlcore.ops.ordering dlcore.ops.writing
+dlcore.ops.resampling dlcore.ops.windows
+dlcore.ops.convolution dlcore.ops.pooling
+dlcore.ops.adaptive_pooling
+dlcore.ops.interpolation
 dlcore.ops.reductions dlcore.ops.special
 dlcore.ops.activations dlcore.ops.cumulative dlcore.ops.matrices
 dlcore.ops.solving dlcore.ops.spectra
 dlcore.ops.decompositions dlcore.ops.determinants
 dlcore.ops.least_squares dlcore.ops.norms
-dlcore.ops.losses
+dlcore.ops.attention dlcore.ops.losses dlcore.ops.normalization
 dlcore.ops.cross_entropy
 dlcore.ops
 dlcore.linalg
@@ -53,7 +57,7 @@ dlcore.graph
 
 dlcore.nn.modules
 dlcore.nn.functional
-dlcore.nn.activations dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
+dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
 dlcore.nn
 dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules
 dlcore.optim.groups

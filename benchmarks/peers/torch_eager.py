@@ -99,6 +99,25 @@ def mlp(variant: str, d: SimpleNamespace) -> Phases:
     return {"step": step}
 
 
+def lenet(_variant: str, d: SimpleNamespace) -> Phases:
+    x, t = torch.tensor(d.x), torch.tensor(d.t)
+    p = [leaf(array) for array in d.parameters]
+    optimizer = torch.optim.SGD(p, lr=d.lr, momentum=d.momentum)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        h = F.max_pool2d(F.relu(F.conv2d(x, p[0], p[1], padding=2)), 2)
+        h = F.max_pool2d(F.relu(F.conv2d(h, p[2], p[3])), 2)
+        h = F.relu(F.linear(h.flatten(1), p[4], p[5]))
+        h = F.relu(F.linear(h, p[6], p[7]))
+        loss = F.cross_entropy(F.linear(h, p[8], p[9]), t)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return {"step": step}
+
+
 def elementwise(_variant: str, d: SimpleNamespace) -> Phases:
     x, w, b = leaf(d.x), leaf(d.w), leaf(d.b)
 

@@ -36,9 +36,26 @@ from dlcore.ops.activations import (
     softsign,
     step,
 )
+from dlcore.ops.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+)
 from dlcore.ops.arithmetic import absolute, maximum, pow, square
+from dlcore.ops.attention import attention_weights
+from dlcore.ops.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from dlcore.ops.cross_entropy import cross_entropy, nll_loss
 from dlcore.ops.indexing import checked_range, take
+from dlcore.ops.interpolation import interpolate, pixel_shuffle, pixel_unshuffle
 from dlcore.ops.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -52,23 +69,38 @@ from dlcore.ops.losses import (
     squared_loss,
     triplet_margin_loss,
 )
+from dlcore.ops.normalization import batch_norm, group_norm, instance_norm, running_statistics
+from dlcore.ops.pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from dlcore.ops.products import matmul
 from dlcore.ops.reductions import in_half, in_single, mean
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import expand_dims, matrix_transpose, reshape
 from dlcore.ops.transcendental import rsqrt, sqrt, tanh
+from dlcore.ops.windows import fold, unfold
 from dlcore.random import Generator
 from dlcore.samples import Domain, sample
 from dlcore.shaping import Shape
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "cosine_embedding_loss",
-    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gelu", "glu",
-    "hardsigmoid", "hardswish", "hardtanh", "hinge_loss", "huber_loss", "kl_div", "l1_loss",
-    "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "mse_loss",
-    "nll_loss", "normalize", "prelu", "relu", "relu6", "rms_norm", "selu", "sigmoid", "silu",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "conv1d", "conv2d",
+    "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "fold", "gelu", "glu",
+    "group_norm", "hardsigmoid", "hardswish", "hardtanh", "hinge_loss", "huber_loss",
+    "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear",
+    "log_softmax", "logsigmoid", "max_pool1d", "max_pool2d", "max_pool3d", "mish", "mse_loss",
+    "nll_loss", "normalize", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6",
+    "rms_norm", "running_statistics", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
     "smooth_l1_loss", "softmax", "softplus", "softsign", "squared_loss", "step", "tanh",
-    "triplet_margin_loss",
+    "triplet_margin_loss", "unfold",
 ]
 
 _APART = Domain(low=0.5, high=2.0)  # from 0, where a norm has its kink
@@ -155,6 +187,36 @@ def dropout(x: V, p: float = 0.5, *, training: bool = True, rng: Generator | Non
         return x * 0.0
     generator = random.default_generator if rng is None else rng
     return masked(x, generator.bernoulli(1 - p, x.shape, backend=x.backend)) * (1.0 / (1.0 - p))
+
+
+@operation(samples=[sample("b m e, b k e, b k f"), sample("m e, m e, m f", is_causal=True)])
+@wants_tensors
+def scaled_dot_product_attention(query: V, key: V, value: V, attn_mask: V | None = None,
+                                 dropout_p: float = 0.0, *, is_causal: bool = False,
+                                 scale: float | None = None) -> V:
+    """Means of ``value``, weighed for every query by how well its key fits: (..., queries, features).
+
+    A query that may look at nothing gets 0, with gradients of 0.
+
+    Args:
+        query: (..., queries, e).
+        key: (..., keys, e).
+        value: (..., keys, features).
+        attn_mask: broadcasts to (..., queries, keys); of booleans, true where a query may look; of
+            floats, added before the softmax.
+        dropout_p: the probability with which a weight is dropped; always, so give 0 unless training.
+        is_causal: whether query i looks at the keys up to i only.
+        scale: factor of the products of queries and keys; 1 / sqrt(e) if None.
+
+    Source: Vaswani et al. (2017), "Attention is all you need".
+
+        >>> import dlcore as dl
+        >>> q, v = dl.zeros((2, 3)), dl.tensor([[1.0], [3.0]])
+        >>> scaled_dot_product_attention(q, q, v, is_causal=True).tolist()
+        [[1.0], [2.0]]
+    """
+    weights = attention_weights(query, key, attn_mask, is_causal=is_causal, scale=scale)
+    return matmul(dropout(weights, dropout_p), value)
 
 
 # --- normalisation -------------------------------------------------------------------------------

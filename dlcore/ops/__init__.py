@@ -2,8 +2,10 @@
 
 ``arithmetic`` and ``shapes`` lie at the bottom; on them ``transcendental``, ``indexing`` and
 ``products``; then ``reductions``, ``joining``, ``contractions``, ``ordering``, ``grouping`` and
-``special``; then ``cumulative``, ``activations`` and ``losses``.  Users find the last two in
-``dlcore.nn.functional``.  To add an operation, declare it in the file of its subject and name it here.
+``special``; then ``cumulative``, ``activations`` and ``losses``.  Beside them, for images, stand
+``windows``, ``resampling``, ``convolution``, ``pooling``, ``interpolation`` and ``normalization``, and
+``attention``.  What networks are made of, users find in ``dlcore.nn.functional``.  To add an operation,
+declare it in the file of its subject and name it here.
 """
 
 from dlcore.ops.activations import sigmoid
