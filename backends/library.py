@@ -8,9 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from backends.dtypes import DType, as_dtype, get_default_dtype, int64
+from backends.dtypes import DType, as_dtype, complex64, complex128, get_default_dtype, int64
 
 Array = Any
 """An array of whichever library the backend wraps."""
@@ -111,6 +112,11 @@ class Library(ABC):
             return False
         return True
 
+    @cached_property
+    def complex_dtypes(self) -> frozenset[Any]:
+        """The library's own complex dtypes: what is asked where speed counts."""
+        return frozenset(self.dtype(d) for d in (complex64, complex128) if self.supports(d))
+
     def _dtype_or_default(self, dtype: Any) -> Any:
         return self.dtype(get_default_dtype() if dtype is None else dtype)
 
@@ -197,6 +203,14 @@ class Library(ABC):
         """``x`` in another dtype, or ``x`` itself if it has that dtype already."""
         wanted = self.dtype(dtype)
         return x if x.dtype == wanted else self.namespace.astype(x, wanted)
+
+    def converted(self, x: Array, dtype: Any) -> Array:
+        """``x`` in another dtype; of complex numbers a real one keeps the real part.
+
+        So turning real numbers into complex ones and back are adjoint to each other.
+        """
+        real = self.dtype_name(x).kind == "complex" and as_dtype(dtype).kind != "complex"
+        return self.astype(self.namespace.real(x) if real else x, dtype)
 
     @abstractmethod
     def copy(self, x: Array) -> Array:

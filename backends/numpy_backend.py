@@ -113,6 +113,10 @@ class NumpyBackend(Backend):
         wanted = self.dtype(dtype)
         return x if x.dtype is wanted or x.dtype == wanted else x.astype(wanted)
 
+    def converted(self, x: Array, dtype: Any) -> Array:
+        wanted = self.dtype(dtype)
+        return (x.real if x.dtype.kind == "c" and wanted.kind != "c" else x).astype(wanted)
+
     def broadcast_to(self, x: Array, shape: Shape) -> Array:
         """``x`` repeated to ``shape``; a large result may be a read-only view."""
         # numpy.broadcast_to takes 2 us; below this size copying takes 0.2 to 0.7 us.

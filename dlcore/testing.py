@@ -18,10 +18,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from backends import as_dtype, promote
+from backends.dtypes import complex64
 from dlcore import trees
 from dlcore.core import Value, dtype_of
 from dlcore.history import recording
-from dlcore.ops import where
+from dlcore.ops import conj, is_complex, real, where
 from dlcore.random import Generator
 from dlcore.tensors import Tensor, tensor
 from dlcore.transforms import jvp, vjp
@@ -42,6 +44,7 @@ AGREEMENT = 1e-9
 """Allowed difference of the two modes, which have only their own rounding."""
 
 Function = Callable[..., list[Tensor]]  # from tensors to a list of tensors
+FLOATS = ("float", "complex")
 MODES = {"rev": "reverse", "fwd": "forward"}
 
 
@@ -78,7 +81,7 @@ def check_grads(f: Callable[..., Any], *args: Any, order: int = 2, modes: Sequen
     if order < 1:
         raise ValueError(f"check_grads: order must be at least 1, got {order}")
     leaves = [_as_tensor(x, dtype) for x in trees.leaves(args)]
-    varied = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and dtype_of(x).kind == "float"]
+    varied = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and dtype_of(x).kind in FLOATS]
     name = getattr(f, "name", None) or getattr(f, "__name__", None) or repr(f)
     if not varied:
         raise ValueError(f"check_grads: none of the arguments of {name} is a float tensor or array")
@@ -97,11 +100,13 @@ def _as_tensor(x: Any, dtype: Any) -> Any:
     if not hasattr(x, "dtype"):
         return x
     x = x if isinstance(x, Value) else tensor(x)
-    return x.astype(dtype) if dtype is not None and x.dtype.kind == "float" else x
+    if dtype is None or x.dtype.kind not in FLOATS:
+        return x
+    return x.astype(promote(as_dtype(dtype), complex64) if x.dtype.kind == "complex" else dtype)
 
 
 def _floats(result: Any) -> list[Any]:
-    return [y for y in trees.leaves(result) if isinstance(y, Value) and dtype_of(y).kind == "float"]
+    return [y for y in trees.leaves(result) if isinstance(y, Value) and dtype_of(y).kind in FLOATS]
 
 
 class Subject(NamedTuple):
@@ -187,15 +192,20 @@ def _random(like: Sequence[Tensor], draw: Generator) -> list[Tensor]:
     """A tensor shaped like each, with elements from 0.5 to 1.5 of either sign, the same on every backend."""
     found = []
     for x in like:
-        size = draw.uniform(x.shape, 0.5, 1.5, dtype=x.dtype, backend="cpu")
-        flipped = draw.bernoulli(0.5, x.shape, backend="cpu")
-        found.append(where(flipped, -size, size).to(x.backend))
+        parts = [_signed(x.shape, real(x).dtype, draw) for _ in range(1 + is_complex(x))]
+        found.append((parts[0] + parts[1] * 1j if parts[1:] else parts[0]).to(x.backend))
     return found
 
 
+def _signed(shape: tuple[int, ...], dtype: Any, draw: Generator) -> Tensor:
+    size = draw.uniform(shape, 0.5, 1.5, dtype=dtype, backend="cpu")
+    flipped = draw.bernoulli(0.5, shape, backend="cpu")
+    return where(flipped, -size, size)
+
+
 def dot(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> float:
-    """The inner product of two lists of tensors."""
-    return math.fsum((x * y).sum().item() for x, y in zip(xs, ys, strict=True))
+    """The inner product of two lists of tensors, complex numbers being pairs of real ones."""
+    return math.fsum(real(conj(x) * y).sum().item() for x, y in zip(xs, ys, strict=True))
 
 
 def norm(xs: Sequence[Tensor]) -> float:

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import dlcore as dl
+from backends.dtypes import as_dtype, complex64, promote
 from dlcore.core import OPERATIONS, PRIMITIVES
 from dlcore.samples import Domain, Sample
 
@@ -43,7 +44,11 @@ class Call(NamedTuple):
 
     def tensors(self, dtype: str | None = None, **how: Any) -> list[dl.Tensor]:
         """The arguments on the selected backend, floats in another dtype if one is given."""
-        return [dl.tensor(a, dtype=dtype if i in self.floats else None, **(how if i in self.floats else {}))
+        def beside(a):
+            complex_too = dtype is not None and a.dtype.kind == "c"
+            return promote(as_dtype(dtype), complex64) if complex_too else dtype
+
+        return [dl.tensor(a, beside(a), **how) if i in self.floats else dl.tensor(a)
                 for i, a in enumerate(self.args)]
 
     def __call__(self, *args: Any) -> Any:
@@ -102,10 +107,13 @@ def called(subject: Any, sample: Sample, sizes: dict[str, int], seed: int) -> Ca
         shape = tuple(size_of[axis] for axis in axes)
         if kind == "?":
             args.append(np.asarray(rng.random(shape) < 0.5))
-        elif kind:
+        elif kind[:1] == "#":
             args.append(np.asarray(rng.integers(0, size_of[kind[1:]], shape)))
         else:
-            args.append(numbers(shape, domain, rng, offset=0.07 * i))  # so that no two arguments tie
+            found = numbers(shape, domain, rng, offset=0.07 * i)  # so that no two arguments tie
+            if kind == "~":
+                found = np.asarray(found + 1j * numbers(shape, domain, rng, offset=0.07 * i))
+            args.append(found)
             floats.append(i)
     params = {k: v(sizes) if callable(v) else v for k, v in sample.params.items()}
     return Call(subject, args, floats, params)

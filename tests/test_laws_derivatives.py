@@ -15,19 +15,21 @@ from dlcore.testing import check_grads
 from dlcore.transforms import Linearized
 from tests.strategies import SEEDS, SUBJECTS, called, calls, fewer, letters, outputs
 
+FLOATS = ("float", "complex")
 SMOOTH = [name for name, s in SUBJECTS.items() if getattr(s, "differentiable", True)]
 smooth = pytest.mark.parametrize("name", SMOOTH)
 
 
 def random_like(xs, rng):
-    return [dl.tensor(rng.uniform(-1.5, 1.5, x.shape)) for x in xs]
+    draw = lambda x: rng.uniform(-1.5, 1.5, x.shape)
+    return [dl.tensor(draw(x) + 1j * draw(x) if x.dtype.kind == "complex" else draw(x)) for x in xs]
 
 
 def linearized(call):
     """The float arguments of a call, and its history between them and its float results."""
     args = call.tensors()
     f = call.of_floats(args)
-    return Linearized("law", lambda *xs: [y for y in outputs(f(*xs)) if y.dtype.kind == "float"],
+    return Linearized("law", lambda *xs: [y for y in outputs(f(*xs)) if y.dtype.kind in FLOATS],
                       [args[i] for i in call.floats])
 
 
@@ -92,7 +94,7 @@ def poisoned(array, xp):
     """Nan in place of every number; what holds no floats stays."""
     if isinstance(array, tuple):
         return tuple(poisoned(a, xp) for a in array)
-    if not hasattr(array, "dtype") or xp.dtype_name(array).kind != "float":
+    if not hasattr(array, "dtype") or xp.dtype_name(array).kind not in FLOATS:
         return array
     return xp.full_like(array, np.nan)
 
@@ -146,7 +148,8 @@ RULES = [
     for name, p in PRIMITIVES.items()
     if p.differentiable
     for field in ("vjp", "jvp")
-    for position in sorted({i for s in p.samples for i, (kind, *_) in enumerate(s.arguments()) if not kind})
+    for position in sorted({
+        i for s in p.samples for i, (kind, *_) in enumerate(s.arguments()) if kind in ("", "~")})
 ]
 
 

@@ -28,15 +28,17 @@ dlcore.core
 dlcore.dispatch
 dlcore.ops.arithmetic dlcore.ops.shapes
 dlcore.ops.indexing dlcore.ops.products dlcore.ops.transcendental
+dlcore.ops.complexes
 dlcore.ops.contractions dlcore.ops.grouping dlcore.ops.joining dlcore.ops.ordering dlcore.ops.writing
 dlcore.ops.reductions dlcore.ops.special
-dlcore.ops.activations dlcore.ops.cumulative
+dlcore.ops.activations dlcore.ops.cumulative dlcore.ops.fourier
 dlcore.ops.losses
 dlcore.ops.cross_entropy
 dlcore.ops
 dlcore.operators
 dlcore.tensors
 dlcore.creation dlcore.random
+dlcore.fft
 dlcore.transforms
 dlcore.custom
 

@@ -70,6 +70,7 @@ sum_p: Unary = Unary(
     samples=reducing(),
     result=wide,
     reads="",
+    of_complex=True,
 )
 mean_p: Unary = Unary(
     "mean",
@@ -84,6 +85,7 @@ mean_p: Unary = Unary(
     samples=reducing(),
     result="float",
     reads="",
+    of_complex=True,
 )
 
 
