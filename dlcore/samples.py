@@ -38,11 +38,11 @@ class Sample(NamedTuple):
     params: Mapping[str, Any]
 
     def arguments(self) -> list[tuple[str, list[str], Domain]]:
-        """Per argument its kind (``""``, ``"?"`` boolean, ``"#n"`` index below n), sizes and domain."""
+        """Per argument its kind (``""``, ``"~"`` complex, ``"?"`` boolean, ``"#n"`` below n), sizes, domain."""
         found = []
         for spec, domain in zip(self.shapes, self.domains, strict=True):
             letters = spec.split()
-            kind = letters.pop(0) if letters and letters[0][0] in "?#" else ""
+            kind = letters.pop(0) if letters and letters[0][0] in "~?#" else ""
             found.append((kind, letters, domain))
         return found
 
@@ -51,8 +51,9 @@ def sample(shapes: str, domain: Domain | Sequence[Domain] = REAL, **params: Any)
     """One valid call: shapes of the array arguments, where to draw them, and the parameters.
 
     A letter is a size for the test to draw, a digit is that size.  A leading ``?`` marks a boolean
-    argument and ``#n`` one of integers from 0 to n - 1, n being a letter or digits.  A parameter given
-    as a function receives the drawn sizes: ``shape=lambda s: (s["a"] * s["b"],)``.
+    argument, ``~`` a complex one, whose two parts are each of the domain, and ``#n`` one of integers
+    from 0 to n - 1, n being a letter or digits.  A parameter given as a function receives the drawn
+    sizes: ``shape=lambda s: (s["a"] * s["b"],)``.
 
         >>> sample("? a b, a b, 1").arguments()[0][:2]
         ('?', ['a', 'b'])

@@ -40,7 +40,8 @@ dlcore.creation dlcore.random
 dlcore.transforms
 dlcore.custom
 
-dlcore.testing dlcore.tracing
+dlcore.testing.calls dlcore.testing.gradients dlcore.tracing
+dlcore.testing dlcore.testing.strategies
 dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
 dlcore.graph.nodes
 dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps
