@@ -13,7 +13,9 @@ import dlcore as dl
 from dlcore import core, history
 from dlcore.core import PRIMITIVES, Primitive, pullback
 from dlcore.history import Node, Spec, walk
-from tests.strategies import calls, fewer, outputs
+from dlcore.testing.calls import outputs
+from dlcore.testing.strategies import calls
+from tests.strategies import fewer
 
 LONG = 100_000
 

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 
 import dlcore as dl
 from dlcore.fft import __all__ as names
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 NORMS = st.sampled_from(["backward", "ortho", "forward"])
 ALONG_ONE = ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"]

@@ -11,7 +11,9 @@ import dlcore as dl
 from backends.dtypes import as_dtype, get_default_dtype, promote
 from dlcore.core import PRIMITIVES, Primitive
 from dlcore.ops.complexes import PARTS
-from tests.strategies import SIZES_AND_NONE, SUBJECTS, calls, fewer, outputs
+from dlcore.testing.calls import outputs
+from dlcore.testing.strategies import calls
+from tests.strategies import SIZES_AND_NONE, SUBJECTS, fewer
 
 every = pytest.mark.parametrize("name", SUBJECTS)
 primitives = pytest.mark.parametrize("name", PRIMITIVES)

@@ -12,8 +12,10 @@ import dlcore as dl
 from dlcore import core, history
 from dlcore.core import PRIMITIVES, PerPosition
 from dlcore.testing import check_grads
+from dlcore.testing.calls import called, letters, outputs
+from dlcore.testing.strategies import SEEDS, calls
 from dlcore.transforms import Linearized
-from tests.strategies import SEEDS, SUBJECTS, called, calls, fewer, letters, outputs
+from tests.strategies import SUBJECTS, fewer
 
 FLOATS = ("float", "complex")
 SMOOTH = [name for name, s in SUBJECTS.items() if getattr(s, "differentiable", True)]
@@ -148,8 +150,8 @@ RULES = [
     for name, p in PRIMITIVES.items()
     if p.differentiable
     for field in ("vjp", "jvp")
-    for position in sorted({
-        i for s in p.samples for i, (kind, *_) in enumerate(s.arguments()) if kind in ("", "~")})
+    for position in sorted({i for s in p.samples for i, (kind, *_) in enumerate(s.arguments())
+                            if kind in {"", "~"}})
 ]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import dlcore as dl
-from tests.strategies import SEEDS
+from dlcore.testing.strategies import SEEDS
 
 INF = math.inf
 

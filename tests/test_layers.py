@@ -42,7 +42,8 @@ dlcore.fft
 dlcore.transforms
 dlcore.custom
 
-dlcore.testing dlcore.tracing
+dlcore.testing.calls dlcore.testing.gradients dlcore.tracing
+dlcore.testing dlcore.testing.strategies
 dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
 dlcore.graph.nodes
 dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore import optim
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 OPTIMIZERS = [
     ("SGD", {"lr": 0.1}),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import dlcore as dl
 from dlcore.testing import check_grads
-from tests.strategies import SEEDS
+from dlcore.testing.strategies import SEEDS
 
 POINT = np.array([[0.3, -1.2, 0.7], [1.1, 0.4, -0.6]])
 

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 
 import dlcore as dl
 from dlcore.samples import DISTINCT, NONZERO, OPEN_UNIT, POSITIVE, PROBABILITY, REAL, Domain
-from tests.strategies import numbers
+from dlcore.testing.calls import numbers
 
 torch = pytest.importorskip(
     "torch", reason="PyTorch is not installed: nothing to compare with", exc_type=ImportError
