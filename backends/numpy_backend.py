@@ -115,7 +115,7 @@ class NumpyBackend(Backend):
 
     def converted(self, x: Array, dtype: Any) -> Array:
         wanted = self.dtype(dtype)
-        return (x.real if x.dtype.kind == "c" and wanted.kind != "c" else x).astype(wanted)
+        return self.astype(x.real if x.dtype.kind == "c" and wanted.kind != "c" else x, wanted)
 
     def broadcast_to(self, x: Array, shape: Shape) -> Array:
         """``x`` repeated to ``shape``; a large result may be a read-only view."""

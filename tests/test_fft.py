@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 import dlcore as dl
 from dlcore.fft import __all__ as names
 from dlcore.testing.strategies import SEEDS
+from tests.backend_laws import on_every_backend
 from tests.strategies import fewer
 
 NORMS = st.sampled_from(["backward", "ortho", "forward"])
@@ -29,7 +30,9 @@ def arrays(draw, real=False, ndim=AXES, size=SIZES):
     return x if real else x + 1j * rng.standard_normal(shape)
 
 
+@on_every_backend
 @pytest.mark.parametrize("name", ALONG_ONE)
+@fewer(2)
 @given(data=st.data())
 def test_a_transform_along_one_axis_is_that_of_numpy(name, backend, data):
     x = data.draw(arrays(real=name in OF_REAL or data.draw(st.booleans()), size=st.integers(2, 6)))
@@ -41,6 +44,7 @@ def test_a_transform_along_one_axis_is_that_of_numpy(name, backend, data):
     assert_allclose(found.numpy(), getattr(np.fft, name)(x, n, axis, norm), **CLOSE)
 
 
+@on_every_backend
 @pytest.mark.parametrize("name", ALONG_SEVERAL)
 @fewer(2)
 @given(data=st.data())
@@ -93,6 +97,17 @@ def test_an_orthonormal_transform_keeps_the_energy(backend, x):  # Parseval
     found = energy(dl.fft.fftn(dl.tensor(x), norm="ortho"))
 
     assert_allclose(found, energy(dl.tensor(x)), rtol=1e-12)
+
+
+@on_every_backend
+@given(x=arrays(real=True))
+def test_so_its_gradient_is_that_of_the_energy_itself(backend, x):
+    def energy(y):
+        z = dl.fft.rfft(y, norm="ortho")
+        return dl.sum(dl.real(dl.fft.fftn(y, norm="ortho") * dl.conj(dl.fft.fftn(y, norm="ortho")))) + dl.sum(
+            dl.square(dl.fft.irfft(z, x.shape[-1], norm="ortho")))
+
+    assert_allclose(dl.grad(energy)(dl.tensor(x)).numpy(), 4 * x, **CLOSE)
 
 
 @given(x=arrays(), seed=SEEDS)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backends import DType, as_dtype
+from backends import DType, as_dtype, backend_of
 from backends.dtypes import complex64, complex128, float32, float64
 from dlcore import core
 from dlcore.core import Unary, V, Value, cast, cast_like, dtype_of, linear
@@ -32,9 +32,11 @@ WHOLES: dict[DType, DType] = {float32: complex64, float64: complex128}
 
 def is_complex(x: Any) -> bool:
     """Whether ``x``, a value or a raw array, holds complex numbers."""
+    if type(x) is core.Tensor:
+        return x.array.dtype in backend_of(x.array).complex_dtypes
     if isinstance(x, Value) and x.level > 1:
         return False  # a node of a graph, of which nobody knows yet
-    dtype = getattr(x.array if type(x) is core.Tensor else x, "dtype", None)
+    dtype = getattr(x, "dtype", None)
     return dtype is not None and as_dtype(dtype).kind == "complex"
 
 
