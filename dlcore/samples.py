@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     params: Mapping[str, Any]
 
     def arguments(self) -> list[tuple[str, list[str], Domain]]:
-        """Per argument its kind (``""``; ``"~"`` complex, ``"?"`` boolean, ``"#n"`` index < n), sizes, domain."""
+        """Per argument its kind (``""``, ``"~"`` complex, ``"?"`` boolean, ``"#n"`` below n), sizes, domain."""
         found = []
         for spec, domain in zip(self.shapes, self.domains, strict=True):
             letters = spec.split()
