@@ -11,7 +11,7 @@ from backends import OWNERS, Backend, BackendError, DType, as_dtype, backend_of,
 from backends.dtypes import DTYPES
 from dlcore import core, ops
 from dlcore.dispatch import apply_to_tensors, moved
-from dlcore.history import HistoryError, Node, Released, Shape, recording, walk
+from dlcore.history import NO_PARAMS, HistoryError, Node, Released, Shape, recording, walk
 from dlcore.operators import Operators
 
 
@@ -255,7 +255,7 @@ def gather(found: dict[Node, Any]) -> None:
             scalars = type(g.array) is type(a) and not a.ndim  # then they agree, and .dtype is slow
             if not scalars and g.array.dtype is not a.dtype:  # NumPy makes float32 of bfloat16 and a number
                 g = core.cast_like(g, leaf)
-            if a.dtype in node.xp.complex_dtypes:
+            if node.params:  # of complex numbers; asking for the dtype would be slow again
                 g = ops.conj(g)
             before = getattr(leaf, "_grad", None)
             leaf._grad = g if before is None else before + g
@@ -266,7 +266,8 @@ def leaf_of(x: Tensor) -> Node:
     if x.dtype.kind not in ("float", "complex"):
         raise TypeError(f"requires_grad: {x.dtype} has no derivatives; use a float dtype, "
                         "for example dl.tensor(..., dtype='float32')")
-    return Node(None, (), (), {}, ref(x), x._owner())
+    params = {"conjugate": True} if ops.is_complex(x) else NO_PARAMS
+    return Node(None, (), (), params, ref(x), x._owner())
 
 
 def rebuilt(array: Any, dtype: str, backend: str, leaf: bool, role: str | None) -> Tensor:
