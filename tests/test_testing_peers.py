@@ -1,5 +1,8 @@
 """The check of derivatives looks at functions of NumPy, PyTorch and JAX, and finds mistakes in them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -209,3 +212,16 @@ def test_float64_is_not_rounded_in_silence(jax):
     with pytest.raises(ValueError, match="JAX would round float64 to float32"):
         check_grads(jax_function(jax.numpy.sin), X)
     check_grads(jax_function(jax.numpy.sin), X, dtype="float32")
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_the_blocks_of_the_page_that_need_a_peer_run(library, request):
+    request.getfixturevalue(library)
+    page = (Path(__file__).parent.parent / "docs" / "testing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(rf"<!-- skip: next -->\n```python\n(import {library}\n.*?)```", page, re.DOTALL)
+
+    exec(block, {"np": np, "check_grads": check_grads})  # noqa: S102  it is ours
