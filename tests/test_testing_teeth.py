@@ -176,7 +176,24 @@ def test_what_is_flat_passes(f):
     check_grads(f, POINT)
 
 
-def test_complex_step_and_complex_numbers_need_one_another():
+def test_the_complex_step_sees_every_digit_of_an_analytic_function(backend):
+    f = lambda x: dl.exp(dl.sin(x)) * x
+
+    check_grads(f, POINT, method="complex", rtol=1e-13)
+    with pytest.raises(GradientError, match="is wrong"):
+        check_grads(wrong_by(f, 1.0 + 1e-11), POINT, order=1, modes=("rev",), method="complex", rtol=1e-13)
+
+
+def test_the_complex_step_wants_an_analytic_function_of_real_numbers():
+    analytic = dl.custom_vjp(lambda x: (dl.abs(x) + 0.0 * x, x), lambda x, g: g * dl.sign(x))
+
+    with pytest.raises(GradientError, match=r"the complex step says .*; is the function analytic\?"):
+        check_grads(analytic, POINT, order=1, modes=("rev",), method="complex")
+    with pytest.raises(ValueError, match="for functions of real arguments with real results"):
+        check_grads(lambda z: z + z, POINT + 1j, method="complex")
+
+
+def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="method must be 'differences' or 'complex', got 'step'"):
         check_grads(dl.sin, POINT, method="step")
 

@@ -306,14 +306,16 @@ def _complex_step(f: Function, at: Point) -> float:
 
 def _wrong(subject: Subject, at: Point, mode: str, claimed: float, slope: Slope,
            allowed: float) -> GradientError:
-    text = (f"{subject.said(MODES[mode] + ' mode')} is wrong: it says {claimed:.9g}, finite differences say "
+    stepped = slope.step == COMPLEX_STEP
+    said = "the complex step says" if stepped else "finite differences say"
+    text = (f"{subject.said(MODES[mode] + ' mode')} is wrong: it says {claimed:.9g}, {said} "
             f"{slope.value:.9g}, allowed is {allowed:.2g}")
     if slope.kink:
         return subject.error(text, "kink", at.xs, mode, slope.value, claimed,
                              "; but the slopes to both sides differ: is there a kink nearby?")
     found = diagnosed(subject.function, at.xs, mode, subject.order, at.rtol)
-    return subject.error(text, found.kind if found else "unknown", at.xs, mode, slope.value, claimed,
-                         f"; {found.sentence}" if found else "")
+    more = f"; {found.sentence}" if found else "; is the function analytic?" if stepped else ""
+    return subject.error(text, found.kind if found else "unknown", at.xs, mode, slope.value, claimed, more)
 
 
 def _unresolved(subject: Subject, at: Point, slope: Slope, size: float) -> GradientError:
