@@ -42,8 +42,10 @@ dlcore.fft
 dlcore.transforms
 dlcore.custom
 
-dlcore.testing.calls dlcore.testing.gradients dlcore.tracing
-dlcore.testing dlcore.testing.strategies
+dlcore.testing.calls dlcore.testing.differences dlcore.testing.marks dlcore.testing.peers dlcore.tracing
+dlcore.testing.diagnosis dlcore.testing.strategies
+dlcore.testing.gradients
+dlcore.testing
 dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
 dlcore.graph.nodes
 dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps

@@ -10,6 +10,7 @@ from dlcore.testing.calls import numbers
 torch = pytest.importorskip(
     "torch", reason="PyTorch is not installed: nothing to compare with", exc_type=ImportError
 )
+pytestmark = pytest.mark.peers
 
 ABOVE_ONE = Domain(1.2, 3.0)
 
