@@ -78,6 +78,13 @@ def cuda(session: nox.Session) -> None:
 
 
 @nox.session
+def peers(session: nox.Session) -> None:
+    """Compare with PyTorch and JAX, and check functions of theirs; both are large."""
+    install(session, "-e", ".[test]", "torch", "jax")
+    session.run("python", "-m", "pytest", "-m", "peers", *session.posargs)
+
+
+@nox.session
 def nightly(session: nox.Session) -> None:
     """Run the tests with thousands of drawn examples each, new ones every time."""
     install(session, "-e", ".[test,examples,half]")

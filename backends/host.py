@@ -202,6 +202,13 @@ def permutation(words: Array) -> Array:
     return distributions.permutation(load("cpu"), words)
 
 
+def generator(seed: Any) -> Any:
+    """NumPy's own generator for a seed, for tests that draw many small arrays; a generator is returned."""
+    import numpy as np
+
+    return np.random.default_rng(seed)
+
+
 # --- printing ---------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from backends.dtypes import HALF_DTYPES, DType, as_dtype, get_default_dtype, int64
+from backends.dtypes import HALF_DTYPES, DType, as_dtype, complex64, complex128, get_default_dtype, int64
 
 Array = Any
 """An array of whichever library the backend wraps."""
@@ -117,6 +117,11 @@ class Library(ABC):
         """The library's own dtype objects of the sixteen-bit floats that it has."""
         return frozenset(self.dtype(half) for half in HALF_DTYPES if self.supports(half))
 
+    @cached_property
+    def complex_dtypes(self) -> frozenset[Any]:
+        """The library's own complex dtypes: what is asked where speed counts."""
+        return frozenset(self.dtype(d) for d in (complex64, complex128) if self.supports(d))
+
     def _dtype_or_default(self, dtype: Any) -> Any:
         return self.dtype(get_default_dtype() if dtype is None else dtype)
 
@@ -163,6 +168,10 @@ class Library(ABC):
         """Zeros in the shape of ``x``."""
         return self.zeros(x.shape, x.dtype if dtype is None else dtype)
 
+    def is_complex(self, x: Array) -> bool:
+        """Whether ``x`` holds complex numbers, asked where speed counts."""
+        return x.dtype in self.complex_dtypes
+
     def scalar(self, x: Array) -> Any:
         """The one element of ``x`` as a number of Python; waits for the device if it must."""
         return self.to_host(x).item()
@@ -203,6 +212,14 @@ class Library(ABC):
         """``x`` in another dtype, or ``x`` itself if it has that dtype already."""
         wanted = self.dtype(dtype)
         return x if x.dtype == wanted else self.namespace.astype(x, wanted)
+
+    def converted(self, x: Array, dtype: Any) -> Array:
+        """``x`` in another dtype; of complex numbers a real one keeps the real part.
+
+        So turning real numbers into complex ones and back are adjoint to each other.
+        """
+        real = self.dtype_name(x).kind == "complex" and as_dtype(dtype).kind != "complex"
+        return self.astype(self.namespace.real(x) if real else x, dtype)
 
     @abstractmethod
     def copy(self, x: Array) -> Array:

@@ -91,6 +91,9 @@ class NumpyBackend(Backend):
     def scalar(self, x: Array) -> Any:
         return float(x) if isinstance(x, np.floating) else x.item()  # a scalar's own item takes 0.2 us
 
+    def is_complex(self, x: Array) -> bool:
+        return x.dtype.char in "FD" if type(x) is np.ndarray else isinstance(x, np.complexfloating)
+
     def one_like(self, x: Array) -> Any:
         # A scalar of NumPy's, which counts as an array here; asking one for its dtype takes 0.1 us.
         return x.dtype.type(1) if type(x) is np.ndarray else type(x)(1)
@@ -120,6 +123,10 @@ class NumpyBackend(Backend):
     def astype(self, x: Array, dtype: Any) -> Array:
         wanted = self.dtype(dtype)
         return x if x.dtype is wanted or x.dtype == wanted else x.astype(wanted)
+
+    def converted(self, x: Array, dtype: Any) -> Array:
+        wanted = self.dtype(dtype)
+        return self.astype(x.real if x.dtype.kind == "c" and wanted.kind != "c" else x, wanted)
 
     def broadcast_to(self, x: Array, shape: Shape) -> Array:
         """``x`` repeated to ``shape``; a large result may be a read-only view."""

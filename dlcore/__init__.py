@@ -48,7 +48,7 @@ from backends.dtypes import (
     uint32,
     uint64,
 )
-from dlcore import checkpoint, data, graph, linalg, nn, ops, optim, random, testing, train, viz
+from dlcore import checkpoint, data, fft, graph, linalg, nn, ops, optim, random, testing, train, viz
 from dlcore.creation import arange, empty, empty_like, eye, full, full_like, linspace, ones, zeros
 from dlcore.custom import custom_vjp, remat
 from dlcore.ops import *
@@ -60,7 +60,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "BackendError", "DeviceTransferError", "Tensor", "__version__", "arange", "available_backends",
     "bfloat16", "bool_", "checkpoint", "complex64", "complex128", "custom_vjp", "data", "empty",
-    "empty_like", "eye", "float16", "float32", "float64", "full", "full_like", "get_backend",
+    "empty_like", "eye", "fft", "float16", "float32", "float64", "full", "full_like", "get_backend",
     "get_default_dtype", "grad", "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian",
     "jvp", "linalg", "linspace", "nn", "no_grad", "ones", "ops", "optim", "random", "register_backend",
     "remat", "set_backend", "set_default_dtype", "stop_gradient", "synchronize", "tensor", "testing",

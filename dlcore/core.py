@@ -21,11 +21,12 @@ from typing import Any
 
 from backends import OWNERS, DType, as_dtype
 from dlcore.history import (NO_PARAMS, SMALL, Node, Released, Shape, Spec, Value, announce, announced,
-                            is_recording, keep, leading_to)
-from dlcore.samples import OPERATIONS, REAL, Domain, PerPosition, Sample, array_arguments, operation, sample
+                            dtype_of, is_recording, keep, leading_to)
+from dlcore.samples import (OPERATIONS, REAL, Domain, PerPosition, Sample, also_complex, array_arguments,
+                            operation, sample)
 from dlcore.shaping import broadcast_shapes, checked_broadcast, repeated_axes
 
-__all__ = ["OPERATIONS", "Domain", "Sample", "Value", "broadcast_shapes", "operation", "sample"]  # from below
+__all__ = ["OPERATIONS", "Domain", "Sample", "Value", "broadcast_shapes", "dtype_of", "operation", "sample"]
 
 Array = Any  # of whichever library a backend wraps
 V = Any  # what a rule computes on: a Value, or a raw array when the pass is not recorded
@@ -55,14 +56,16 @@ class Primitive:
         reads: which of ``"out"`` and forward's argument names the rules read the values of.
         promotes: positions of the arguments that must agree in dtype; None means all.
         outputs: what makes the result of a tuple of outputs (a named tuple's ``_make``), if several.
+        of_complex: whether it takes complex numbers, too (see ``ops/complexes.py``), hence is sampled so.
     """
 
     def __init__(self, name: str, forward: Callable[..., Any], shape: Callable[..., Any] | None,
                  vjp: Rules | Callable[[int], Rule] = (), jvp: Rules | Callable[[int], Rule] = (), *,
                  samples: Sequence[Sample] = (), result: str | Callable[..., DType] = "same",
                  reads: str | None = None, promotes: Sequence[int] | None = None,
-                 outputs: Callable[[Iterable[Any]], Any] | None = None) -> None:
-        self.name, self.forward, self.shape, self.samples = name, forward, shape, samples
+                 outputs: Callable[[Iterable[Any]], Any] | None = None, of_complex: bool = False) -> None:
+        self.name, self.forward, self.shape, self.of_complex = name, forward, shape, of_complex
+        self.samples = also_complex(samples) if of_complex else samples
         self.vjp, self.jvp = (PerPosition(r) if callable(r) else r for r in (vjp, jvp))
         self.result, self.promotes, self.outputs = result, promotes, outputs
         self.differentiable = bool(self.vjp)
@@ -113,8 +116,9 @@ class Unary(Primitive):
             out = self.forward(xp, a, **params) if params else self.forward(xp, a)
         except Exception:
             return self.apply((x,), params)  # does it again with care, and explains what fails
-        if self.same_dtype and out.dtype is not a.dtype:
-            return self.apply((x,), params)  # integers become floats first
+        if (self.same_dtype and out.dtype is not a.dtype) or (
+                not self.of_complex and a.dtype in xp.complex_dtypes):
+            return self.apply((x,), params)  # integers become floats first, complex numbers are refused
         if node is None or not (self.differentiable and is_recording()):
             return Tensor(out)
         if self.reads_all or (a.size <= SMALL and out.size <= SMALL):
@@ -133,7 +137,7 @@ class Binary(Primitive):
     def call(self) -> Callable[[Any, Any], Any]:
         """The call as a plain function, which operators bind as a method: a frame less for each."""
         forward, apply, same_dtype = self.forward, self.apply, self.same_dtype
-        reads_all, differentiable = self.reads_all, self.differentiable
+        reads_all, differentiable, of_complex = self.reads_all, self.differentiable, self.of_complex
 
         def hot(x: Any, y: Any) -> Any:
             if type(x) is Tensor:
@@ -159,7 +163,7 @@ class Binary(Primitive):
                 out = forward(xp, a, b)
             except Exception:
                 return apply((x, y), NO_PARAMS)
-            if same_dtype and out.dtype is not dtype:
+            if (same_dtype and out.dtype is not dtype) or (not of_complex and dtype in xp.complex_dtypes):
                 return apply((x, y), NO_PARAMS)
             if (p is None and q is None) or not (differentiable and is_recording()):
                 return Tensor(out)
@@ -182,7 +186,8 @@ def linear(name: str, forward: Callable[..., Array], shape: Callable[..., Shape]
     """
     primitive: Unary = Unary(
         name, forward, shape, (lambda g, out, x, **params: transpose(g, x, **params),),
-        (lambda t, out, x, **params: primitive(t, **params),), samples=samples, reads="", **declared)
+        (lambda t, out, x, **params: primitive(t, **params),), samples=samples,
+        **{"reads": "", "of_complex": True, **declared})
     return primitive
 
 
@@ -196,7 +201,7 @@ def bilinear(name: str, forward: Callable[..., Array], shape: Callable[..., Shap
         name, forward, shape,
         (lambda g, out, x, y: left(g, x, y), lambda g, out, x, y: right(g, x, y)),
         (lambda t, out, x, y: primitive(t, y), lambda t, out, x, y: primitive(x, t)),
-        samples=samples, reads="x y")
+        samples=samples, reads="x y", of_complex=True)
     return primitive
 
 
@@ -252,9 +257,9 @@ sum_to_p = linear("sum_to",
 broadcast_to_p = linear("broadcast_to", lambda xp, x, *, shape: xp.broadcast_to(x, shape), checked_broadcast,
                         lambda g, x, *, shape: sum_to(g, x.shape),
                         [sample("a 1", shape=lambda s: (2, s["a"], 3)), sample("", shape=(2, 2))])
-_convert, _chosen = lambda xp, x, *, dtype: xp.astype(x, dtype), lambda given, *, dtype: as_dtype(dtype)
+_convert, _chosen = lambda xp, x, *, dtype: xp.converted(x, dtype), lambda given, *, dtype: as_dtype(dtype)
 astype_p = linear("astype", _convert, lambda s, *, dtype: s, lambda g, x, *, dtype: cast_like(g, x),
-                  [sample("a b", dtype="float64")], result=_chosen)
+                  [sample("a b", dtype="float64"), sample("a", dtype="complex128")], result=_chosen)
 truncate_p = Unary("truncate", _convert, lambda s, *, dtype: s, result=_chosen,  # to what has no derivatives
                    samples=[sample("a b", dtype="int64"), sample("a", dtype="bool")])
 select = Primitive("select", lambda xp, x, *, index: x[index], None)  # one of a node's several outputs
@@ -275,11 +280,6 @@ def broadcast_to(x: V, shape: Shape) -> V:
         return x
     raw = announced() if type(x) in OWNERS else None
     return broadcast_to_p(x, shape=shape) if raw is None else raw.broadcast_to(x, shape)
-
-
-def dtype_of(x: V) -> DType:
-    """The dtype of a value, a raw array or what a node keeps of one."""
-    return as_dtype(x.dtype)
 
 
 def cast(x: V, dtype: DType) -> V:

@@ -136,6 +136,7 @@ class CustomCall(Call):
         self.outputs = [like(o) for o in outputs]
 
     def pull(self, gs: Sequence[Value], recorded: bool) -> list[Value | None]:
+        gs = list(map(ops.conj, gs))  # users are given, and give, what passes carry the conjugates of
         found = self.backward(restored(self.saved, recorded), trees.rebuilt(self.result, gs))
         count = len(self.likes)
         each = [found] if count == 1 and not (isinstance(found, tuple) and len(found) == 1) else found
@@ -150,7 +151,7 @@ class CustomCall(Call):
             given = [None] * len(likes) if g is None else trees.leaves_as(self.args[i], g)
             what = f"custom_vjp: the cotangent that backward returned for argument {i}"
             matched += [None if d is None or x is None or x.dtype.kind not in ("float", "complex")
-                        else matching(what, d, x) for d, x in zip(given, likes, strict=True)]
+                        else ops.conj(matching(what, d, x)) for d, x in zip(given, likes, strict=True)]
         return matched
 
     def push(self, ts: Sequence[Value | None], recorded: bool) -> Sequence[Value | None]:
@@ -165,7 +166,7 @@ class CustomCall(Call):
             return [ops.zeros_like(ts[i]) if (d := found[i]) is None else d for i in live]
 
         at = Linearized("custom_vjp", pulled, [zeros[i] for i in smooth])
-        pushed = dict(zip(smooth, at.pull([ts[i] for i in live]), strict=True))
+        pushed = dict(zip(smooth, map(ops.conj, at.pull([ops.conj(ts[i]) for i in live])), strict=True))
         return [pushed.get(i) for i in range(len(zeros))]
 
 

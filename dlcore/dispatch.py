@@ -112,9 +112,23 @@ def _alike(operands: Sequence[Any]) -> bool:
     return dtype is not None and all(type(v) is core.Tensor and v.array.dtype is dtype for v in operands)
 
 
+def _is_complex(v: Any) -> bool:
+    if type(v) is core.Tensor:
+        return backend_of(v.array).is_complex(v.array)
+    return type(v) is complex if type(v) in WEAK else dtype_of(v).kind == "complex"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """Dtypes and shapes of values, and numbers as they are."""
+    return ", ".join(repr(v) if type(v) in WEAK else f"{dtype_of(v)}{v.shape}" for v in values)
+
+
 def promoted(primitive: Primitive, values: list[Any]) -> list[Any]:
     """``values`` with those that must agree in dtype converted, before the library's own promotion."""
     operands = operands_of(primitive, values)
+    if not primitive.of_complex and any(map(_is_complex, values)):
+        raise TypeError(f"{primitive.name}: takes real numbers only, got {_listed(values)}; "
+                        "take dl.real, dl.imag or dl.abs of the complex ones first")
     if primitive.result != "float" and _alike(operands):
         return values
     dtype = common_dtype(primitive, operands)
@@ -175,7 +189,7 @@ def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, An
             return type(reason)(f"{primitive.name}: {reason}")
     if isinstance(error, MatrixError):
         return MatrixError(str(error))  # it names the operation, which inside a rule may be another one
-    given = ", ".join(f"{a.dtype}{a.shape}" if type(a) is core.Tensor else repr(a) for a in args)
+    given = _listed(args)
     named = ", ".join(f"{k}={v!r}" for k, v in params.items())
     kind = next((kind for kinds, kind in MISTAKES if isinstance(error, kinds)), RuntimeError)
     return kind(f"{primitive.name}({', '.join(filter(None, (given, named)))}): {error}")

@@ -11,7 +11,7 @@ from threading import local
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple
 
-from backends import OWNERS, Backend
+from backends import OWNERS, Backend, DType, as_dtype
 
 Shape = tuple[int, ...]
 
@@ -81,6 +81,11 @@ def keep(primitive: Any, arrays: Sequence[Any], out: Any) -> tuple[tuple[Any, ..
     reads += reads[-1:] * (len(arrays) - len(reads))  # of *xs all are read, or none
     args = tuple(a if read else described(a) for a, read in zip(arrays, reads, strict=False))
     return args, out if "out" in primitive.reads or primitive.outputs else described(out)
+
+
+def dtype_of(x: Any) -> DType:
+    """The dtype of a value, a raw array or what a node keeps of one."""
+    return as_dtype(x.dtype)
 
 
 class HistoryError(ValueError, RuntimeError):

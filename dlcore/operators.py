@@ -164,4 +164,7 @@ class Operators(Value):
     def astype(self, dtype: Any) -> Self:
         """The same values in another dtype; recorded, the gradient comes back in this one."""
         wanted: DType = as_dtype(dtype)
+        if ops.is_complex(self) and wanted.kind != "complex":
+            raise TypeError(f"astype: {dtype_of(self)} to {wanted} would lose the imaginary part; "
+                            "write dl.real(x), dl.abs(x) or x != 0 first")
         return cast(self, wanted)

@@ -44,11 +44,14 @@ class Sample(NamedTuple):
     params: Mapping[str, Any]
 
     def arguments(self) -> list[tuple[str, list[str], Domain]]:
-        """Per argument its kind (``""``, ``"?"`` boolean, ``"#n"`` index below n), sizes and domain."""
+        """Per argument its kind, sizes and domain.
+
+        The kind is ``""``, ``"~"`` complex, ``"?"`` boolean, or ``"#n"`` an index below n.
+        """
         found = []
         for spec, domain in zip(self.shapes, self.domains, strict=True):
             letters = spec.split()
-            kind = letters.pop(0) if letters and letters[0][0] in "?#" else ""
+            kind = letters.pop(0) if letters and letters[0][0] in "~?#" else ""
             found.append((kind, letters, domain))
         return found
 
@@ -57,8 +60,9 @@ def sample(shapes: str, domain: Domain | Sequence[Domain] = REAL, **params: Any)
     """One valid call: shapes of the array arguments, where to draw them, and the parameters.
 
     A letter is a size for the test to draw, a digit is that size.  A leading ``?`` marks a boolean
-    argument and ``#n`` one of integers from 0 to n - 1, n being a letter or digits.  A parameter given
-    as a function receives the drawn sizes: ``shape=lambda s: (s["a"] * s["b"],)``.
+    argument, ``~`` a complex one, whose two parts are each of the domain, and ``#n`` one of integers
+    from 0 to n - 1, n being a letter or digits.  A parameter given as a function receives the drawn
+    sizes: ``shape=lambda s: (s["a"] * s["b"],)``.
 
         >>> sample("? a b, a b, 1").arguments()[0][:2]
         ('?', ['a', 'b'])
@@ -66,6 +70,20 @@ def sample(shapes: str, domain: Domain | Sequence[Domain] = REAL, **params: Any)
     specs = tuple(spec.strip() for spec in shapes.split(","))
     domains = (domain,) * len(specs) if isinstance(domain, Domain) else tuple(domain)
     return Sample(specs, domains, params)
+
+
+def also_complex(samples: Sequence[Sample]) -> list[Sample]:
+    """``samples``, and each with real arguments once more with complex ones in their place.
+
+        >>> [s.shapes for s in also_complex([sample("a, ? a")])]
+        [('a', '? a'), ('~ a', '? a')]
+    """
+    found = list(samples)
+    for s in samples:
+        shapes = tuple(spec if spec[:1] in "~?#" and spec else f"~ {spec}" for spec in s.shapes)
+        if shapes != s.shapes:
+            found.append(s._replace(shapes=shapes))
+    return found
 
 
 def array_arguments(forward: Callable[..., Any]) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from weakref import ref
 import backends
 from backends import OWNERS, Backend, BackendError, DType, as_dtype, backend_of, host
 from backends.dtypes import DTYPES
-from dlcore import core
+from dlcore import core, ops
 from dlcore.dispatch import apply_to_tensors, moved
-from dlcore.history import HistoryError, Node, Released, Shape, recording, walk
+from dlcore.history import NO_PARAMS, HistoryError, Node, Released, Shape, recording, walk
 from dlcore.operators import Operators
 
 
@@ -182,16 +182,20 @@ class Tensor(Operators):
                 g = self._cotangent(cotangent)
                 gather(core.pullback(order, {self.node: g}, recorded=True, release=release))
             return
-        if cotangent is None and self.array.shape == ():  # as nearly always
-            g = self.node.xp.one_like(self.array)
+        xp = self.node.xp
+        if cotangent is None and self.array.shape == () and not xp.is_complex(self.array):  # nearly always
+            g = xp.one_like(self.array)
         else:
             g = self._cotangent(cotangent).array
         gather(core.pullback(order, {self.node: g}, recorded=False, release=release))
 
     def _cotangent(self, given: Any) -> Tensor:
-        """The cotangent to begin with, of this tensor's shape and dtype."""
+        """The cotangent to begin with, of this tensor's shape and dtype, as passes carry it."""
         if given is not None:
-            return matching("backward: the cotangent", given, self)
+            return ops.conj(matching("backward: the cotangent", given, self))
+        if ops.is_complex(self):
+            raise TypeError(f"backward: {self.dtype}{self.shape} is complex, a loss must be real; take "
+                            "dl.real or dl.abs of it, or pass a cotangent")
         if self.shape != ():
             raise ValueError(f"backward: shape {self.shape} is not a scalar; reduce it with .sum() or "
                              ".mean(), or pass a cotangent of that shape")
@@ -238,6 +242,8 @@ def matching(what: str, given: Any, like: Any) -> Any:
     if home_of(given) is not home:
         raise BackendError(f"{what} is on {home_of(given).name}, its value on {home.name}; "
                            f"move it with Tensor.to({home.name!r})")
+    if ops.is_complex(given) and not ops.is_complex(like):
+        raise TypeError(f"{what} is complex, its value is real; take dl.real of it")
     return core.cast_like(given, like)
 
 
@@ -249,6 +255,8 @@ def gather(found: dict[Node, Any]) -> None:
             scalars = type(g.array) is type(a) is not node.xp.array_type  # they agree, and .dtype is slow
             if not scalars and g.array.dtype is not a.dtype:  # NumPy makes float32 of bfloat16 and a number
                 g = core.cast_like(g, leaf)
+            if node.params:  # of complex numbers; asking for the dtype would be slow again
+                g = ops.conj(g)
             before = getattr(leaf, "_grad", None)
             leaf._grad = g if before is None else before + g
 
@@ -258,7 +266,8 @@ def leaf_of(x: Tensor) -> Node:
     if x.dtype.kind not in ("float", "complex"):
         raise TypeError(f"requires_grad: {x.dtype} has no derivatives; use a float dtype, "
                         "for example dl.tensor(..., dtype='float32')")
-    return Node(None, (), (), {}, ref(x), x._owner())
+    params = {"conjugate": True} if ops.is_complex(x) else NO_PARAMS
+    return Node(None, (), (), params, ref(x), x._owner())
 
 
 def rebuilt(array: Any, dtype: str, backend: str, leaf: bool, role: str | None) -> Tensor:

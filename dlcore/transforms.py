@@ -71,7 +71,7 @@ class Linearized:
 
     def pull(self, cotangents: Tree) -> Tree:
         """The cotangents of the arguments that belong to those of the result."""
-        given = self._like("cotangent", cotangents, self.result, self.outputs)
+        given = list(map(ops.conj, self._like("cotangent", cotangents, self.result, self.outputs)))
         recorded = is_recording() and (self.outside or any(g.node is not None for g in given))
         flow: dict[Node, Any] = {}
         for o, g in zip(self.outputs, given, strict=True):
@@ -79,7 +79,8 @@ class Linearized:
                 d = g if recorded else bare(g)
                 flow[o.node] = flow[o.node] + d if o.node in flow else d
         found: dict[Any, Any] = core.pullback(self.order, flow, self.targets, recorded=recorded)
-        return trees.rebuilt(tuple(self.args), [as_value(found.get(x.node), x) for x in self.inputs])
+        gradients = [ops.conj(as_value(found.get(x.node), x)) for x in self.inputs]
+        return trees.rebuilt(tuple(self.args), gradients)
 
     def push(self, tangents: Tree) -> Tree:
         """The tangent of the result that belongs to those of the arguments."""
@@ -184,6 +185,9 @@ def _check_scalar(at: Linearized) -> None:
         shapes = ", ".join(str(o.shape) for o in at.outputs)
         raise ValueError(f"grad: the function must return a scalar, it returned shape {shapes or 'nothing'}; "
                          "reduce it with .sum() or .mean(), or use dl.jacobian or dl.vjp")
+    if ops.is_complex(at.outputs[0]):
+        raise TypeError("grad: the function returned a complex number, a loss must be real; take dl.real or "
+                        "dl.abs of it, or use dl.vjp with a cotangent")
 
 
 def _without_history(x: Any) -> Any:
@@ -255,6 +259,9 @@ def _rows(at: Linearized, position: int) -> Tree:
     values = [o.linked(None) for o in at.outputs]
     zeros = [ops.zeros_like(o) for o in values]
     out = values[position]
+    if ops.is_complex(out):
+        raise TypeError("jacobian: the result is complex, and its two parts have derivatives of their own; "
+                        "take dl.real and dl.imag of it apart, or use dl.jvp")
     passes = []
     for i in range(out.size):
         cotangents = [unit(out, i) if j == position else z for j, z in enumerate(zeros)]

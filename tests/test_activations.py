@@ -8,8 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore.nn import functional as F
+from dlcore.testing.strategies import SEEDS
 from tests.second_order import assert_equal_to_second_order
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 LIKE_TORCH = [
     ("relu", {}),

@@ -106,6 +106,18 @@ def test_astype_converts_and_leaves_what_is_right(backend, x, dtype):
     assert backend.astype(converted, dtype) is converted
 
 
+@given(x=host_arrays(), y=host_arrays(), dtype=st.sampled_from([float32, float64]))
+def test_real_numbers_become_complex_and_come_back_as_real_parts(backend, x, y, dtype):
+    z = x + 1j * y.sum()
+    there = backend.from_host(z)
+
+    same(backend, backend.converted(there, dtype), z.real.astype(str(dtype)))
+    same(backend, backend.converted(backend.from_host(x), "complex64"), x.astype("complex64"))
+    assert backend.converted(there, "complex128") is there
+    assert backend.dtype("complex128") in backend.complex_dtypes
+    assert backend.dtype(dtype) not in backend.complex_dtypes
+
+
 def test_a_copy_shares_no_memory(backend):
     x = backend.zeros((3,), float64)
     duplicate = backend.copy(x)

@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose
 
 from backends.dtypes import float16, float32
 from backends.errors import MatrixError
+from dlcore.testing.strategies import SEEDS
 from tests import fake_cupy
 from tests.backend_laws import on_every_backend
-from tests.strategies import SEEDS
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((2, 3, 3)) + 3 * np.eye(3)

@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose
 
 import dlcore as dl
 from dlcore.nn import functional as F
+from dlcore.testing.strategies import SEEDS
 from tests.second_order import assert_equal_to_second_order
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 both = pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])

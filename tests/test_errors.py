@@ -6,7 +6,8 @@ import pytest
 import dlcore as dl
 from dlcore.core import Primitive
 from dlcore.history import HistoryError
-from tests.strategies import SUBJECTS, called, letters
+from dlcore.testing.calls import called, letters
+from tests.strategies import SUBJECTS
 
 WRONG = {"text": "a", "None": None, "object": object(), "dict": {}, "function": len, "nan": float("nan"),
          "huge": 10**30, "list of text": [1.0, "x"], "ragged list": [[1.0], [1.0, 2.0]], "slice": slice(2),

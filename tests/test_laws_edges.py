@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 import dlcore as dl
 from dlcore.nn import functional as F
-from tests.strategies import SEEDS
+from dlcore.testing.strategies import SEEDS
 
 INF = math.inf
 

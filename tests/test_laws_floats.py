@@ -11,7 +11,9 @@ from numpy.testing import assert_allclose
 
 import dlcore as dl
 from dlcore.nn import functional as F
-from tests.strategies import SEEDS, SUBJECTS, calls, fewer, outputs
+from dlcore.testing.calls import outputs
+from dlcore.testing.strategies import SEEDS, calls
+from tests.strategies import SUBJECTS, fewer
 
 EPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 LEAST = {"float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}  # the smallest above 0

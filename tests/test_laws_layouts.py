@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import dlcore as dl
-from tests.strategies import SEEDS, SIZES_AND_NONE, SUBJECTS, calls, fewer, outputs
+from dlcore.testing.calls import outputs
+from dlcore.testing.strategies import SEEDS, calls
+from tests.strategies import SIZES_AND_NONE, SUBJECTS, fewer
 
 every = pytest.mark.parametrize("name", SUBJECTS)
 with_views = pytest.mark.parametrize(  # array-api-strict has no views

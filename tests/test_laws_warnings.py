@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dlcore as dl
-from tests.strategies import SEEDS, SUBJECTS, calls, fewer, outputs
+from dlcore.testing.calls import outputs
+from dlcore.testing.strategies import SEEDS, calls
+from tests.strategies import SUBJECTS, fewer
 
 ODD = [np.inf, -np.inf, np.nan, 0.0, -0.0, 1.0, -1.0, 700.0, 1e300, -1e300, 3e38, 1e-320]
 

@@ -28,13 +28,14 @@ dlcore.core
 dlcore.dispatch
 dlcore.ops.arithmetic dlcore.ops.shapes
 dlcore.ops.indexing dlcore.ops.products dlcore.ops.transcendental
+dlcore.ops.complexes
 dlcore.ops.contractions dlcore.ops.grouping dlcore.ops.joining dlcore.ops.ordering dlcore.ops.writing
 dlcore.ops.resampling dlcore.ops.windows
 dlcore.ops.convolution dlcore.ops.pooling
 dlcore.ops.adaptive_pooling
 dlcore.ops.interpolation
 dlcore.ops.reductions dlcore.ops.special
-dlcore.ops.activations dlcore.ops.cumulative dlcore.ops.matrices
+dlcore.ops.activations dlcore.ops.cumulative dlcore.ops.fourier dlcore.ops.matrices
 dlcore.ops.solving dlcore.ops.spectra
 dlcore.ops.decompositions dlcore.ops.determinants
 dlcore.ops.least_squares dlcore.ops.norms
@@ -45,10 +46,14 @@ dlcore.linalg
 dlcore.operators
 dlcore.tensors
 dlcore.creation dlcore.random
+dlcore.fft
 dlcore.transforms
 dlcore.custom
 
-dlcore.testing dlcore.tracing
+dlcore.testing.calls dlcore.testing.differences dlcore.testing.marks dlcore.testing.peers dlcore.tracing
+dlcore.testing.diagnosis dlcore.testing.strategies
+dlcore.testing.gradients
+dlcore.testing
 dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
 dlcore.graph.nodes
 dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 import dlcore as dl
 from dlcore import linalg
 from dlcore.testing import check_grads
-from tests.strategies import SEEDS
+from dlcore.testing.strategies import SEEDS
 
 STACKS = st.sampled_from([(), (2,), (2, 1)])
 SIZES = st.integers(1, 4)

@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose
 import backends
 import dlcore as dl
 from dlcore import linalg
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 STEP = 1e-4
 FIRST = {"rtol": 1e-6, "atol": 1e-6}  # step² f‴ / 6 is about 1e-8, rounding 1e-16 / step = 1e-12

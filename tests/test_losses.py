@@ -6,8 +6,9 @@ from hypothesis import given
 
 import dlcore as dl
 from dlcore.nn import functional as F
+from dlcore.testing.strategies import SEEDS
 from tests.second_order import assert_equal_to_second_order
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 KL_DIV = "ignore:reduction. 'mean' divides the total loss:UserWarning"  # PyTorch's own
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import dlcore as dl
 from dlcore import nn
 from dlcore.nn import functional as F
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 
 @pytest.fixture

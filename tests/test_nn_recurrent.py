@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 import dlcore as dl
 from dlcore import nn
 from dlcore.testing import check_grads
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 LAYERS, CELLS = ["RNN", "LSTM", "GRU"], ["RNNCell", "LSTMCell", "GRUCell"]
 

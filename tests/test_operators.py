@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from backends.dtypes import promote
-from tests.strategies import SEEDS
+from dlcore.testing.strategies import SEEDS
 
 BOOL_INT_FLOAT = ["bool", "int8", "uint8", "int32", "int64", "float16", "float32", "float64"]
 ARITHMETIC = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod]

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore.core import PRIMITIVES
-from tests.strategies import calls, fewer
+from dlcore.testing.strategies import calls
+from tests.strategies import fewer
 
 NUMPY = {  # what computes the same as our primitive of that name
     "abs": np.abs,

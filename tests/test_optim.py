@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore import optim
+from dlcore.testing.strategies import SEEDS
 from tests.optimizing import OPTIMIZERS, drawn, leaves, loss_of, run
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 every = pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
 PART, SMALL, RATE = st.floats(0.1, 0.95), st.floats(0.0, 1.0), st.floats(1e-4, 0.2)

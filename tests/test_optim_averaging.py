@@ -7,8 +7,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore import optim
+from dlcore.testing.strategies import SEEDS
 from tests.optimizing import drawn, leaves
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 KINDS = [(lambda params: optim.EMA(params, decay=0.75), "EMA"), (optim.SWA, "SWA")]
 every = pytest.mark.parametrize("make", [k[0] for k in KINDS], ids=[k[1] for k in KINDS])

@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose
 
 import dlcore as dl
 from dlcore import optim
+from dlcore.testing.strategies import SEEDS
 from tests.optimizing import drawn, leaves, loss_of
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 import dlcore as dl
 from dlcore import nn, optim
 from dlcore.optim import minimizing
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 METHODS = list(minimizing.METHODS.values())
 

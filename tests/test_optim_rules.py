@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 
 import dlcore as dl
 from dlcore import optim
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 # A rule yields the parameter after each step; it is sent the gradient there, and counts from 1.
 

@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore import optim
+from dlcore.testing.strategies import SEEDS
 from tests.optimizing import drawn, leaves, loss_of
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 
 @fewer(3)

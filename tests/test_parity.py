@@ -9,9 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore.nn import functional
+from dlcore.testing.calls import numbers
 from tests import parity, parity_kinks, parity_nn
 from tests.second_order import assert_equal_to_second_order
-from tests.strategies import numbers
 
 TABLES = {"ops": (dl.ops, parity), "nn.functional": (functional, parity_nn)}
 CASES = [case for _, table in TABLES.values() for case in table.CASES]

@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import dlcore as dl
 from dlcore.history import HistoryError, walk
+from dlcore.testing.strategies import SEEDS
 from dlcore.tracing import trace
-from tests.strategies import SEEDS
 
 
 def variable(data, dtype=None):

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import dlcore as dl
 from dlcore.nn import functional as F
+from dlcore.testing.strategies import SEEDS
 from tests.second_order import assert_equal_to_second_order
-from tests.strategies import SEEDS, fewer
+from tests.strategies import fewer
 
 torch = pytest.importorskip(
     "torch", reason="PyTorch is not installed: nothing to compare with", exc_type=ImportError

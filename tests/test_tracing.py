@@ -9,8 +9,10 @@ from numpy.testing import assert_array_equal
 import dlcore as dl
 from dlcore import trees
 from dlcore.core import PRIMITIVES
+from dlcore.testing.calls import outputs
+from dlcore.testing.strategies import calls
 from dlcore.tracing import Symbol, trace
-from tests.strategies import SUBJECTS, calls, fewer, outputs
+from tests.strategies import SUBJECTS, fewer
 
 # Their parameters hold indices or labels that are looked at before anything is computed.
 TRACEABLE = [name for name, s in SUBJECTS.items() if getattr(s, "shape", True) is not None]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import dlcore as dl
 from dlcore.nn import functional as F
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 EXAMPLES = Path(__file__).parent.parent / "examples"

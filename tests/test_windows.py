@@ -12,7 +12,8 @@ import dlcore as dl
 from dlcore.nn import functional as F
 from dlcore.ops.convolution import convolve_back_p, convolve_filters_p, convolve_p
 from dlcore.ops.windows import add_windows_p, windows_p
-from tests.strategies import SEEDS, fewer
+from dlcore.testing.strategies import SEEDS
+from tests.strategies import fewer
 
 STEPS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 

@@ -144,7 +144,7 @@ class Node(Operators):
         if g is None:
             self._grad = ops.zeros_like(self.value) if is_float(self.held) else None
         else:
-            self._grad = Tensor(backend_of(self.held.array).asarray(g))
+            self._grad = ops.conj(Tensor(backend_of(self.held.array).asarray(g)))
 
     def _no_shape(self) -> NoReturn:
         raise NoShapeError(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 from backends import backend_of
+from dlcore import ops
 from dlcore.core import pullback
 from dlcore.history import Node as History
 from dlcore.history import walk
@@ -70,6 +71,9 @@ def seeded(output: Member) -> Flow:
     if held.shape != ():
         raise ValueError(f"backward: {output.name} has shape {held.shape}, which is not a scalar; "
                          "end the graph in a loss, or in Sum or Mean")
+    if ops.is_complex(held):
+        raise TypeError(f"backward: {output.name} is complex; a loss must be real: "
+                        "take dl.real or dl.abs of it")
     return {held.node: backend_of(held.array).ones_like(held.array)}
 
 
@@ -106,5 +110,5 @@ def differentiate(order: Sequence[Member]) -> None:
         captured = pullback(walk(flow)[0], cast("dict[History, Any]", flow), recorded=False)
         for history, g in captured.items():
             if (leaf := history.out()) is not None:
-                share = Tensor(history.xp.asarray(g))
+                share = ops.conj(Tensor(history.xp.asarray(g)))
                 leaf.grad = share if leaf.grad is None else leaf.grad + share

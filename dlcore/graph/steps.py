@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from backends import backend_of
+from dlcore import ops
 from dlcore.core import pullback
 from dlcore.graph.nodes import Node, is_float
 from dlcore.graph.passes import passed, seeded
@@ -71,7 +72,7 @@ def arrival(parent: Node) -> History | None:
 
 def as_result(node: Node, g: Any) -> Tensor:
     """A raw array as a tensor where the value of ``node`` lives."""
-    return Tensor(backend_of(node.held.array).asarray(g))
+    return ops.conj(Tensor(backend_of(node.held.array).asarray(g)))
 
 
 def through(node: Node, history: list[History], g: Any, parents: Arrivals) -> dict[Node, Tensor]:

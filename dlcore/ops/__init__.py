@@ -1,15 +1,15 @@
 """Everything that can be computed, by subject; ``dl.name`` is ``ops.name``.
 
 ``arithmetic`` and ``shapes`` lie at the bottom; on them ``transcendental``, ``indexing`` and
-``products``; then ``reductions``, ``joining``, ``contractions``, ``ordering``, ``grouping`` and
-``special``; then ``cumulative``, ``activations`` and ``losses``.  Beside them, for images, stand
-``windows``, ``resampling``, ``convolution``, ``pooling``, ``interpolation`` and ``normalization``, and
-``attention``.  What networks are made of, users find in ``dlcore.nn.functional``.  To add an operation,
+``products``; then ``complexes``, ``reductions``, ``joining``, ``contractions``, ``ordering``,
+``grouping`` and ``special``; then ``cumulative``, ``activations`` and ``losses``.  Beside them, for images,
+stand ``windows``, ``resampling``, ``convolution``, ``pooling``, ``interpolation`` and ``normalization``, and
+``attention``.  What networks are made of, users find in ``dlcore.nn.functional``, ``fourier`` in
+``dlcore.fft``, and what is about matrices in ``dlcore.linalg``.  To add an operation,
 declare it in the file of its subject and name it here.
 """
 
 from dlcore.ops.activations import sigmoid
-from dlcore.ops.arithmetic import absolute as abs
 from dlcore.ops.arithmetic import (
     add,
     ceil,
@@ -47,6 +47,8 @@ from dlcore.ops.arithmetic import (
     where,
     zeros_like,
 )
+from dlcore.ops.complexes import abs, angle, conj, imag, real
+from dlcore.ops.complexes import is_complex as is_complex  # for the boundaries of passes
 from dlcore.ops.contractions import einsum, outer, tensordot
 from dlcore.ops.cumulative import cummax, cumprod, cumsum, logcumsumexp, prod
 from dlcore.ops.grouping import one_hot, scatter_add, segment_max, segment_sum
@@ -130,20 +132,18 @@ from dlcore.ops.transcendental import (
 from dlcore.ops.writing import at as at  # for x.at, which is the way to it
 
 __all__ = [
-    "abs", "acos", "acosh", "add", "all", "any", "argmax", "argmin", "argsort", "asin", "asinh",
-    "atan", "atan2", "atanh", "broadcast_to", "ceil", "clip", "concat", "copysign", "cos",
-    "cosh", "count_nonzero", "cummax",
-    "cumprod", "cumsum", "diff", "digamma", "divide", "einsum", "equal", "erf", "erfc",
-    "erfinv", "exp", "exp2", "expand_dims", "expm1", "flatten", "flip", "floor", "floor_divide", "getitem",
-    "greater", "greater_equal", "hypot", "isfinite", "isin", "isinf", "isnan", "less", "less_equal",
-    "lgamma", "log", "log1p", "log2", "log10", "logaddexp", "logcumsumexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logit", "logsumexp", "matmul",
-    "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "moveaxis", "multiply",
-    "nan_to_num", "negative", "nonzero", "not_equal", "one_hot", "ones_like", "outer", "pad",
-    "permute_dims", "polygamma", "pow", "prod", "reciprocal", "remainder", "repeat", "reshape",
-    "roll", "round", "rsqrt", "scatter_add", "searchsorted", "segment_max", "segment_sum",
-    "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "sort", "split", "sqrt", "square", "squeeze",
-    "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh",
-    "tensordot", "tile", "topk", "tril", "triu", "trunc", "unstack", "var", "where", "xlogy",
-    "zeros_like",
+    "abs", "acos", "acosh", "add", "all", "angle", "any", "argmax", "argmin", "argsort", "asin", "asinh",
+    "atan", "atan2", "atanh", "broadcast_to", "ceil", "clip", "concat", "conj", "copysign", "cos", "cosh",
+    "count_nonzero", "cummax", "cumprod", "cumsum", "diff", "digamma", "divide", "einsum", "equal", "erf",
+    "erfc", "erfinv", "exp", "exp2", "expand_dims", "expm1", "flatten", "flip", "floor", "floor_divide",
+    "getitem", "greater", "greater_equal", "hypot", "imag", "isfinite", "isin", "isinf", "isnan", "less",
+    "less_equal", "lgamma", "log", "log1p", "log2", "log10", "logaddexp", "logcumsumexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logit", "logsumexp", "matmul", "matrix_transpose", "max",
+    "maximum", "mean", "meshgrid", "min", "minimum", "moveaxis", "multiply", "nan_to_num", "negative",
+    "nonzero", "not_equal", "one_hot", "ones_like", "outer", "pad", "permute_dims", "polygamma", "pow",
+    "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round", "rsqrt",
+    "scatter_add", "searchsorted", "segment_max", "segment_sum", "sigmoid", "sign", "signbit", "sin",
+    "sinc", "sinh", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum",
+    "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "topk", "tril", "triu",
+    "trunc", "unstack", "var", "where", "xlogy", "zeros_like",
 ]

@@ -6,6 +6,7 @@ and :func:`safe_divide`: a zero cotangent then gives a zero gradient, where IEEE
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any
 
@@ -13,19 +14,20 @@ from backends import as_dtype, get_default_dtype
 from dlcore.core import Array, Primitive, V, cast, dtype_of, elementwise, same
 from dlcore.samples import DISTINCT, NONZERO, POSITIVE, Domain, sample
 
-NUMBER = (int, float)
+NUMBER = (int, float, complex)
+REAL_NUMBER = (int, float)
 CLEAR = Domain(avoid=(-2.0, -1.0, 0.0, 1.0, 2.0))  # away from where rounding functions jump
 BETWEEN_HALVES = Domain(avoid=(-1.5, -0.5, 0.5, 1.5))
 
 # --- comparison and logic: no derivative, a boolean result ----------------------------------------
 
 
-def _comparison(name: str, forward: Any) -> Primitive:
-    return elementwise(name, forward, domain=DISTINCT, result="bool")
+def _comparison(name: str, forward: Any, of_complex: bool = False) -> Primitive:
+    return elementwise(name, forward, domain=DISTINCT, result="bool", of_complex=of_complex)
 
 
-equal = _comparison("equal", lambda xp, x, y: x == y)
-not_equal = _comparison("not_equal", lambda xp, x, y: x != y)
+equal = _comparison("equal", lambda xp, x, y: x == y, of_complex=True)
+not_equal = _comparison("not_equal", lambda xp, x, y: x != y, of_complex=True)
 less = _comparison("less", lambda xp, x, y: x < y)
 less_equal = _comparison("less_equal", lambda xp, x, y: x <= y)
 greater = _comparison("greater", lambda xp, x, y: x > y)
@@ -36,9 +38,9 @@ logical_and = elementwise("logical_and", lambda xp, x, y: xp.logical_and(x, y), 
 logical_or = elementwise("logical_or", lambda xp, x, y: xp.logical_or(x, y), samples=_TWO, result="bool")
 logical_xor = elementwise("logical_xor", lambda xp, x, y: xp.logical_xor(x, y), samples=_TWO, result="bool")
 logical_not = elementwise("logical_not", lambda xp, x: xp.logical_not(x), samples=_ONE, result="bool")
-isfinite = elementwise("isfinite", lambda xp, x: xp.isfinite(x), result="bool")
-isinf = elementwise("isinf", lambda xp, x: xp.isinf(x), result="bool")
-isnan = elementwise("isnan", lambda xp, x: xp.isnan(x), result="bool")
+isfinite = elementwise("isfinite", lambda xp, x: xp.isfinite(x), result="bool", of_complex=True)
+isinf = elementwise("isinf", lambda xp, x: xp.isinf(x), result="bool", of_complex=True)
+isnan = elementwise("isnan", lambda xp, x: xp.isnan(x), result="bool", of_complex=True)
 
 # --- constants shaped like a value, and selection -------------------------------------------------
 
@@ -48,8 +50,10 @@ def no_slope(d: V, out: V, *args: V, **params: Any) -> V:
     return zeros_like(d)
 
 
-zeros_like_p: Primitive = elementwise("zeros_like", lambda xp, x: xp.zeros_like(x), no_slope, reads="")
-ones_like_p: Primitive = elementwise("ones_like", lambda xp, x: xp.ones_like(x), no_slope, reads="")
+zeros_like_p: Primitive = elementwise(
+    "zeros_like", lambda xp, x: xp.zeros_like(x), no_slope, reads="", of_complex=True)
+ones_like_p: Primitive = elementwise(
+    "ones_like", lambda xp, x: xp.ones_like(x), no_slope, reads="", of_complex=True)
 
 
 def zeros_like(x: V, dtype: Any = None) -> V:
@@ -65,7 +69,7 @@ def ones_like(x: V, dtype: Any = None) -> V:
 
 def _where(xp: Any, c: Array, x: Array, y: Array) -> Array:
     if type(x) in NUMBER and type(y) in NUMBER:  # the standard wants an array among them
-        x = xp.asarray(x, float if float in (type(x), type(y)) else int)
+        x = xp.asarray(x, type(x + y))
     return xp.where(c, x, y)
 
 
@@ -74,7 +78,7 @@ where: Primitive = elementwise(
     None,
     lambda d, out, c, x, y: where(c, d, 0.0),
     lambda d, out, c, x, y: where(c, 0.0, d),
-    samples=[sample("? a b, a b, a b"), sample("? a 1, b, ")], reads="c", promotes=(1, 2),
+    samples=[sample("? a b, a b, a b"), sample("? a 1, b, ")], reads="c", promotes=(1, 2), of_complex=True,
 )
 
 # --- products that a zero annihilates -------------------------------------------------------------
@@ -94,13 +98,13 @@ safe_multiply: Primitive = elementwise(
     "safe_multiply", lambda xp, d, r: xp.zero_safe_multiply(_beside(xp, d, r), r),
     lambda g, out, d, r: safe_multiply(g, r),
     lambda g, out, d, r: _unless_zero(safe_multiply(g, d), d),
-    reads="d r",
+    reads="d r", of_complex=True,
 )
 safe_divide_p: Primitive = elementwise(
     "safe_divide", lambda xp, d, r: xp.zero_safe_divide(_beside(xp, d, r), r),
     lambda g, out, d, r: safe_divide(g, r),
     lambda g, out, d, r: -safe_divide(safe_multiply(g, out), r),
-    domain=NONZERO, result="float", reads="out r",
+    domain=NONZERO, result="float", reads="out r", of_complex=True,
 )
 
 
@@ -112,16 +116,16 @@ def safe_divide(d: V, r: V) -> V:
 # --- arithmetic -----------------------------------------------------------------------------------
 
 add = elementwise(
-    "add", lambda xp, x, y: x + y, same, same, reads="",
+    "add", lambda xp, x, y: x + y, same, same, reads="", of_complex=True,
 )
 subtract = elementwise(
-    "subtract", lambda xp, x, y: x - y, same, lambda d, out, x, y: -d, reads="",
+    "subtract", lambda xp, x, y: x - y, same, lambda d, out, x, y: -d, reads="", of_complex=True,
 )
 multiply = elementwise(
     "multiply", lambda xp, x, y: x * y,
     lambda d, out, x, y: d * y,
     lambda d, out, x, y: d * x,
-    reads="x y",
+    reads="x y", of_complex=True,
 )
 
 
@@ -136,14 +140,16 @@ divide: Primitive = elementwise(
     "divide", _divide,
     lambda d, out, x, y: safe_divide(d, y),
     lambda d, out, x, y: -safe_divide(safe_multiply(d, out), y),  # x / y**2 would overflow first
-    domain=NONZERO, result="float", reads="out y",
+    domain=NONZERO, result="float", reads="out y", of_complex=True,
 )
-negative = elementwise("negative", lambda xp, x: -x, lambda d, out, x: -d, reads="")
+negative = elementwise("negative", lambda xp, x: -x, lambda d, out, x: -d, reads="", of_complex=True)
 absolute: Primitive = elementwise(
     "abs", lambda xp, x: abs(x), lambda d, out, x: d * sign(x), domain=NONZERO, reads="x"
 )
 sign: Primitive = elementwise("sign", lambda xp, x: xp.sign(x), no_slope, domain=NONZERO, reads="")
-square = elementwise("square", lambda xp, x: x * x, lambda d, out, x: d * (x + x), reads="x")
+square = elementwise(
+    "square", lambda xp, x: x * x, lambda d, out, x: d * (x + x), reads="x", of_complex=True
+)
 
 
 def _extremum(name: str, forward: Any) -> Primitive:
@@ -217,7 +223,7 @@ def clip(x: V, min: V | None = None, max: V | None = None) -> V:
         >>> dl.clip(dl.tensor([-2.0, 0.5, 2.0]), -1, 1)
         tensor([-1. ,  0.5,  1. ], float32)
     """
-    if all(b is None or type(b) in NUMBER for b in (min, max)):
+    if all(b is None or type(b) in REAL_NUMBER for b in (min, max)):
         return clip_p(float_beside(x, min, max), min=min, max=max)
     x = x if min is None else where(less(x, min), min, x)
     return x if max is None else where(greater(x, max), max, x)
@@ -248,6 +254,7 @@ power_p: Primitive = elementwise(
         sample("a", NONZERO, exponent=-1),
     ],
     reads="x",
+    of_complex=True,
 )
 
 
@@ -258,13 +265,15 @@ def _log_or_zero(xp: Any, x: Array) -> Array:
 
 log_or_zero_p: Primitive = elementwise(
     "log_or_zero", _log_or_zero, lambda d, out, x: safe_divide(where(equal(x, 0.0), 0.0, d), x),
-    domain=POSITIVE, result="float", reads="x",
+    domain=POSITIVE, result="float", reads="x", of_complex=True,
 )
 
 
 def log_or_zero(x: V) -> V:
     """The logarithm of a base: 0 where that is 0, so that 0 to any power stays there."""
     if type(x) in NUMBER:
+        if type(x) is complex:
+            return cmath.log(x) if x else 0.0
         return math.nan if x < 0 else math.log(x) if x else 0.0
     return log_or_zero_p(x)
 
@@ -273,18 +282,20 @@ pow_p: Primitive = elementwise(
     "pow", _quiet_pow,
     lambda d, out, x, y: safe_multiply(d, safe_multiply(y, pow_p(x, y - 1.0))),
     lambda d, out, x, y: safe_multiply(d, safe_multiply(out, log_or_zero(x))),
-    domain=POSITIVE,
+    domain=POSITIVE, of_complex=True,
 )
 
 
 def pow(x: V, y: V) -> V:
     """``x`` to the power ``y``; where ``x`` is 0, the derivative in ``y`` is 0.
 
+    Of complex numbers it is the principal value, exp(y log x).
+
         >>> import dlcore as dl
         >>> dl.pow(dl.tensor([1.0, 2.0, 3.0]), 2)
         tensor([1., 4., 9.], float32)
     """
-    if type(y) in NUMBER:
+    if type(y) in REAL_NUMBER:
         x = float_beside(x, y)
         return square(x) if y == 2 else power_p(x, exponent=y)
     return pow_p(x, y)

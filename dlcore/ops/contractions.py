@@ -72,7 +72,8 @@ einsum_p: Primitive = Primitive(
     "einsum", lambda xp, *xs, subscripts: xp.einsum(subscripts, *xs), _einsum_shape, _vjp, _jvp,
     samples=[sample("a b, b c", subscripts="ij,jk->ik"), sample("a b, a", subscripts="ij,i->"),
              sample("a b, b c, c a", subscripts="ij,jk,ki->i"), sample("a b", subscripts="ij->ji"),
-             sample("a b 2", subscripts="ijk->j"), sample(", a", subscripts=",i->i")], reads="xs")
+             sample("a b 2", subscripts="ijk->j"), sample(", a", subscripts=",i->i")], reads="xs",
+    of_complex=True)
 
 # --- einsum as it is written ----------------------------------------------------------------------
 

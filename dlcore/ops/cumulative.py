@@ -99,7 +99,7 @@ def _cumprod_jvp(t: V, out: V, x: V, *, axis: int) -> V:
 
 cumprod_p: Primitive = Unary(
     "cumprod", lambda xp, x, *, axis: xp.cumulative_prod(x, axis=axis), lambda s, *, axis: s,
-    (_cumprod_vjp,), (_cumprod_jvp,), samples=_along(), result=wide, reads="x")
+    (_cumprod_vjp,), (_cumprod_jvp,), samples=_along(), result=wide, reads="x", of_complex=True)
 
 
 @wants_tensors
@@ -125,7 +125,7 @@ prod_p: Primitive = Unary(
     "prod", lambda xp, x, *, axis, keepdims: xp.prod(x, axis=axis, keepdims=keepdims), reduced_shape,
     (lambda g, out, x, *, axis, keepdims: kept(g, x.shape, axis) * others(x, axis),),
     (lambda t, out, x, *, axis, keepdims: sum_p(t * others(x, axis), axis=axis, keepdims=keepdims),),
-    samples=reducing(), result=wide, reads="x")
+    samples=reducing(), result=wide, reads="x", of_complex=True)
 
 
 def prod(x: V, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> V:

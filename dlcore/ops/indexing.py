@@ -74,6 +74,7 @@ gather_p: Primitive = Primitive(
     ],
     reads="indices",
     promotes=(0,),
+    of_complex=True,
 )
 scatter_p: Primitive = Primitive(
     "scatter", lambda xp, x, *indices, shape, index: xp.index_add(shape, filled(xp, indices, index), x),
@@ -83,6 +84,7 @@ scatter_p: Primitive = Primitive(
     samples=[sample("3 b, #a 3", shape=lambda s: (s["a"], s["b"]), index=(ARRAY,)),
              sample("2 3, #3 3", shape=(2, 4), index=(slice(None), ARRAY))],
     reads="indices", promotes=(0,),
+    of_complex=True,
 )
 
 
@@ -97,6 +99,7 @@ take_p: Primitive = Primitive(
     (lambda t, out, x, indices, *, axis: take_p(t, indices, axis=axis), None),
     samples=[sample("a b, #a 4", axis=0), sample("a b, #b 2 3", axis=1), sample("a, #a", axis=0)],
     reads="indices", promotes=(0,),
+    of_complex=True,
 )
 
 
@@ -125,6 +128,7 @@ take_along_axis_p: Primitive = Primitive(
     (lambda g, out, x, indices, *, axis: add_along_p(g, indices, size=x.shape[axis], axis=axis), None),
     (lambda t, out, x, indices, *, axis: take_along_axis_p(t, indices, axis=axis), None),
     samples=[sample("a b, #a 3 b", axis=0), sample("a b, #b a 2", axis=1)], reads="indices", promotes=(0,),
+    of_complex=True,
 )
 add_along_p: Primitive = Primitive(
     "add_along", _add_along, lambda s, t, *, size, axis: (*s[:axis], size, *s[axis + 1:]),
@@ -132,6 +136,7 @@ add_along_p: Primitive = Primitive(
     (lambda t, out, x, indices, *, size, axis: add_along_p(t, indices, size=size, axis=axis), None),
     samples=[sample("a 3, #4 a 3", size=4, axis=1), sample("3 b, #a 3 b", size=lambda s: s["a"], axis=0)],
     reads="indices", promotes=(0,),
+    of_complex=True,
 )
 
 

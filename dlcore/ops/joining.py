@@ -70,10 +70,12 @@ def _stack_jvp(i: int) -> Callable[..., V]:
 
 concat_p: Primitive = Primitive(
     "concat", lambda xp, *xs, axis: xp.concat(xs, axis=axis), _concat_shape, _concat_vjp, _concat_jvp,
-    samples=[sample("a b, 2 b, 1 b", axis=0), sample("a b, a c", axis=1), sample("a", axis=0)], reads="")
+    samples=[sample("a b, 2 b, 1 b", axis=0), sample("a b, a c", axis=1), sample("a", axis=0)], reads="",
+    of_complex=True)
 stack_p: Primitive = Primitive(
     "stack", lambda xp, *xs, axis: xp.stack(xs, axis=axis), _stack_shape, _stack_vjp, _stack_jvp,
-    samples=[sample("a b, a b, a b", axis=0), sample("a b, a b", axis=2), sample(", ", axis=0)], reads="")
+    samples=[sample("a b, a b, a b", axis=0), sample("a b, a b", axis=2), sample(", ", axis=0)], reads="",
+    of_complex=True)
 
 
 def concat(xs: Sequence[V], axis: int | None = 0) -> V:
@@ -145,12 +147,13 @@ split_p: Primitive = Primitive(
     samples=[sample("5 b", places=(1, 3), axis=0), sample("a 4", places=(2,), axis=1)],
     reads="",
     outputs=tuple,
+    of_complex=True,
 )
 unstack_p: Primitive = Primitive(
     "unstack", lambda xp, x, *, axis: tuple(xp.getitem(x, _across(axis, i)) for i in range(x.shape[axis])),
     _unstack_shapes, (lambda gs, outs, x, *, axis: stack_p(*_used(gs, outs), axis=axis),),
     (lambda t, outs, x, *, axis: tuple(getitem_p(t, index=_across(axis, i)) for i in range(x.shape[axis])),),
-    samples=[sample("a b", axis=0), sample("a 2", axis=1)], reads="", outputs=tuple)
+    samples=[sample("a b", axis=0), sample("a 2", axis=1)], reads="", outputs=tuple, of_complex=True)
 
 
 @wants_tensors
@@ -215,7 +218,8 @@ pad_p: Primitive = Unary(
     (lambda g, out, x, *, widths, value: getitem_p(g, index=_middle(x.shape, widths)),),
     (lambda t, out, x, *, widths, value: pad_p(t, widths=widths, value=0),),
     samples=[sample("a b", widths=((1, 2), (0, 1)), value=0), sample("a", widths=((0, 2),), value=-1.5),
-             sample("", widths=(), value=0)], reads="")
+             sample("", widths=(), value=0)], reads="",
+    of_complex=True)
 
 
 @operation(

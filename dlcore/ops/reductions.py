@@ -75,6 +75,7 @@ sum_p: Unary = Unary(
     samples=reducing(),
     result=wide,
     reads="",
+    of_complex=True,
 )
 mean_p: Unary = Unary(
     "mean",
@@ -89,6 +90,7 @@ mean_p: Unary = Unary(
     samples=reducing(),
     result="float",
     reads="",
+    of_complex=True,
 )
 
 

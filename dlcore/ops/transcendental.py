@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dlcore.core import Array, Primitive, V, elementwise
@@ -28,53 +29,60 @@ def function(
     return elementwise(name, quiet, *rules, domain=domain, result="float", **declared)
 
 
+holomorphic = partial(function, of_complex=True)
+"""Of complex numbers it gives the principal value; its rule holds everywhere but on the cuts."""
+
+
 # --- exponentials and logarithms ------------------------------------------------------------------
 
-exp = function("exp", lambda xp, x: xp.exp(x), lambda d, out, x: d * out, reads="out")
-exp2 = function("exp2", lambda xp, x: xp.exp(x * LN2), lambda d, out, x: d * (out * LN2), reads="out")
-expm1 = function("expm1", lambda xp, x: xp.expm1(x), lambda d, out, x: d * (out + 1.0), reads="out")
-log = function(
+exp = holomorphic("exp", lambda xp, x: xp.exp(x), lambda d, out, x: d * out, reads="out")
+exp2 = holomorphic("exp2", lambda xp, x: xp.exp(x * LN2), lambda d, out, x: d * (out * LN2), reads="out")
+expm1 = holomorphic("expm1", lambda xp, x: xp.expm1(x), lambda d, out, x: d * (out + 1.0), reads="out")
+log = holomorphic(
     "log", lambda xp, x: xp.log(x), lambda d, out, x: safe_divide(d, x), domain=POSITIVE, reads="x"
 )
-log2 = function("log2", lambda xp, x: xp.log2(x), lambda d, out, x: safe_divide(d * (1.0 / LN2), x),
+log2 = holomorphic("log2", lambda xp, x: xp.log2(x), lambda d, out, x: safe_divide(d * (1.0 / LN2), x),
                 domain=POSITIVE, reads="x")
-log10 = function("log10", lambda xp, x: xp.log10(x), lambda d, out, x: safe_divide(d * (1.0 / LN10), x),
+log10 = holomorphic("log10", lambda xp, x: xp.log10(x), lambda d, out, x: safe_divide(d * (1.0 / LN10), x),
                  domain=POSITIVE, reads="x")
-log1p = function("log1p", lambda xp, x: xp.log1p(x), lambda d, out, x: safe_divide(d, x + 1.0),
+log1p = holomorphic("log1p", lambda xp, x: xp.log1p(x), lambda d, out, x: safe_divide(d, x + 1.0),
                  domain=POSITIVE, reads="x")
 
 # --- reciprocals and roots ------------------------------------------------------------------------
 
-reciprocal: Primitive = function(
+reciprocal: Primitive = holomorphic(
     "reciprocal", lambda xp, x: 1.0 / x, lambda d, out, x: -safe_divide(safe_multiply(d, out), x),
     domain=NONZERO, reads="out x")
-sqrt: Primitive = function("sqrt", lambda xp, x: xp.sqrt(x), lambda d, out, x: safe_divide(d * 0.5, out),
+sqrt: Primitive = holomorphic("sqrt", lambda xp, x: xp.sqrt(x), lambda d, out, x: safe_divide(d * 0.5, out),
                            domain=POSITIVE, reads="out")
-rsqrt: Primitive = function("rsqrt", lambda xp, x: 1.0 / xp.sqrt(x),
+rsqrt: Primitive = holomorphic("rsqrt", lambda xp, x: 1.0 / xp.sqrt(x),
                             lambda d, out, x: safe_divide(safe_multiply(d, out), x) * -0.5,
                             domain=POSITIVE, reads="out x")
 
 # --- trigonometry ---------------------------------------------------------------------------------
 
-sin: Primitive = function("sin", lambda xp, x: xp.sin(x), lambda d, out, x: d * cos(x), reads="x")
-cos: Primitive = function("cos", lambda xp, x: xp.cos(x), lambda d, out, x: -d * sin(x), reads="x")
-tan = function("tan", lambda xp, x: xp.tan(x), lambda d, out, x: d * (out * out + 1.0),
+sin: Primitive = holomorphic("sin", lambda xp, x: xp.sin(x), lambda d, out, x: d * cos(x), reads="x")
+cos: Primitive = holomorphic("cos", lambda xp, x: xp.cos(x), lambda d, out, x: -d * sin(x), reads="x")
+tan = holomorphic("tan", lambda xp, x: xp.tan(x), lambda d, out, x: d * (out * out + 1.0),
                domain=Domain(-1.2, 1.2), reads="out")
-asin = function("asin", lambda xp, x: xp.asin(x), lambda d, out, x: safe_divide(d, sqrt(1.0 - x * x)),
+asin = holomorphic("asin", lambda xp, x: xp.asin(x), lambda d, out, x: safe_divide(d, sqrt(1.0 - x * x)),
                 domain=OPEN_UNIT, reads="x")
-acos = function("acos", lambda xp, x: xp.acos(x), lambda d, out, x: -safe_divide(d, sqrt(1.0 - x * x)),
+acos = holomorphic("acos", lambda xp, x: xp.acos(x), lambda d, out, x: -safe_divide(d, sqrt(1.0 - x * x)),
                 domain=OPEN_UNIT, reads="x")
-atan = function("atan", lambda xp, x: xp.atan(x), lambda d, out, x: d / (x * x + 1.0), reads="x")
+atan = holomorphic("atan", lambda xp, x: xp.atan(x), lambda d, out, x: d / (x * x + 1.0), reads="x")
 
 # --- hyperbolics ----------------------------------------------------------------------------------
 
-sinh: Primitive = function("sinh", lambda xp, x: xp.sinh(x), lambda d, out, x: d * cosh(x), reads="x")
-cosh: Primitive = function("cosh", lambda xp, x: xp.cosh(x), lambda d, out, x: d * sinh(x), reads="x")
-tanh = function("tanh", lambda xp, x: xp.tanh(x), lambda d, out, x: d * (1.0 - out * out), reads="out")
-asinh = function("asinh", lambda xp, x: xp.asinh(x), lambda d, out, x: d / sqrt(x * x + 1.0), reads="x")
-acosh = function("acosh", lambda xp, x: xp.acosh(x), lambda d, out, x: safe_divide(d, sqrt(x * x - 1.0)),
-                 domain=Domain(1.2, 3.0), reads="x")
-atanh = function("atanh", lambda xp, x: xp.atanh(x), lambda d, out, x: safe_divide(d, 1.0 - x * x),
+sinh: Primitive = holomorphic("sinh", lambda xp, x: xp.sinh(x), lambda d, out, x: d * cosh(x), reads="x")
+cosh: Primitive = holomorphic("cosh", lambda xp, x: xp.cosh(x), lambda d, out, x: d * sinh(x), reads="x")
+tanh = holomorphic("tanh", lambda xp, x: xp.tanh(x), lambda d, out, x: d * (1.0 - out * out), reads="out")
+asinh = holomorphic("asinh", lambda xp, x: xp.asinh(x), lambda d, out, x: d / sqrt(x * x + 1.0), reads="x")
+acosh = holomorphic(
+    "acosh", lambda xp, x: xp.acosh(x),
+    # The root of x * x - 1 has other cuts.
+    lambda d, out, x: safe_divide(safe_divide(d, sqrt(x - 1.0)), sqrt(x + 1.0)),
+    domain=Domain(1.2, 3.0), reads="x")
+atanh = holomorphic("atanh", lambda xp, x: xp.atanh(x), lambda d, out, x: safe_divide(d, 1.0 - x * x),
                  domain=OPEN_UNIT, reads="x")
 
 # --- of two variables -----------------------------------------------------------------------------

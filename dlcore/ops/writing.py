@@ -36,6 +36,7 @@ index_set_p: Primitive = Primitive(
     ],
     reads="indices",
     promotes=(0, 1),
+    of_complex=True,
 )
 
 

@@ -1,0 +1,11 @@
+"""Tests of derivatives: for the operations here, and for your own functions, also of other libraries.
+
+:func:`check_grads` compares derivatives with finite differences; :func:`numpy_function`,
+:func:`torch_function` and :func:`jax_function` let it look at functions of those libraries.
+:mod:`dlcore.testing.strategies` draws shapes, arrays and calls with Hypothesis, and is imported by its name.
+"""
+
+from dlcore.testing.gradients import GradientError, check_grads
+from dlcore.testing.peers import jax_function, numpy_function, torch_function
+
+__all__ = ["GradientError", "check_grads", "jax_function", "numpy_function", "torch_function"]
