@@ -173,6 +173,7 @@ remainder: Primitive = elementwise(
     lambda d, out, x, y: -d * floor(x / y),
     samples=[
         sample("a b, a b", (Domain(0.2, 0.9), Domain(1.0, 1.9))),
+        sample("a b, a b", (Domain(-0.9, -0.2), Domain(1.0, 1.9))),
         sample("a, ", (Domain(2.1, 2.9), Domain(1.0, 1.02))),
     ],
 )
