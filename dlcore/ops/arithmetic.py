@@ -188,6 +188,7 @@ trunc = _flat("trunc", lambda xp, x: xp.trunc(x))
 round = _flat("round", lambda xp, x: xp.round(x), BETWEEN_HALVES)  # halves to even
 
 _QUOTIENTS = [sample("a b, a b", (Domain(0.2, 0.9), Domain(1.0, 1.9))),
+              sample("a b, a b", (Domain(-0.9, -0.2), Domain(1.0, 1.9))),
               sample("a, ", (Domain(2.1, 2.9), Domain(1.0, 1.02)))]
 remainder: Primitive = elementwise(
     "remainder", lambda xp, x, y: xp.remainder(x, y),

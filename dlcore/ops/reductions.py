@@ -22,6 +22,7 @@ def reducing(domain: Any = REAL, **params: Any) -> list[Sample]:
     return [sample("a b c", domain, axis=(0, 2), keepdims=False, **params),
             sample("a b", domain, axis=-1, keepdims=True, **params),
             sample("a b", domain, axis=None, keepdims=False, **params),
+            sample("a b", domain, axis=0, keepdims=False, **params),
             sample("", domain, axis=None, keepdims=False, **params)]
 
 

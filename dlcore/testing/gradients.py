@@ -261,7 +261,7 @@ def _compare(subject: Subject, at: Point, found: dict[str, float]) -> tuple[floa
         if not abs(claimed - slope.value) <= allowed:
             raise _wrong(subject, at, mode, claimed, slope, allowed)
     largest = max(map(abs, found.values()))  # what is no more than rounding counts as zero
-    if slope.error > max(RESOLVED, at.rtol) * max(size, largest) and largest > 2.0 * at.rounding:
+    if slope.error > max(RESOLVED, at.rtol) * max(size, largest) and largest > ROUNDING * at.rounding:
         raise _unresolved(subject, at, slope, max(size, largest))
     return slope.value, size
 
