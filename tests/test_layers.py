@@ -41,6 +41,9 @@ dlcore.transforms
 dlcore.custom
 
 dlcore.testing.calls dlcore.testing.gradients dlcore.tracing
+dlcore.testing.errors dlcore.testing.fingerprint
+dlcore.testing.rows
+dlcore.testing.records
 dlcore.testing dlcore.testing.strategies
 dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
 dlcore.graph.nodes
@@ -56,6 +59,10 @@ dlcore.optim
 dlcore.data
 dlcore.viz
 dlcore
+dlcore.pages
+dlcore.pages.sources
+dlcore.pages.operations
+dlcore.pages.ledger
 dlcore.__main__
 """
 

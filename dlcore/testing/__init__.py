@@ -1,5 +1,6 @@
 """Tests of derivatives: for the operations here, and for your own."""
 
 from dlcore.testing.gradients import check_grads
+from dlcore.testing.records import ledger
 
-__all__ = ["check_grads"]
+__all__ = ["check_grads", "ledger"]
