@@ -38,7 +38,10 @@ class Sample(NamedTuple):
     params: Mapping[str, Any]
 
     def arguments(self) -> list[tuple[str, list[str], Domain]]:
-        """Per argument its kind (``""``, ``"~"`` complex, ``"?"`` boolean, ``"#n"`` below n), sizes, domain."""
+        """Per argument its kind, sizes and domain.
+
+        The kind is ``""``, ``"~"`` complex, ``"?"`` boolean, or ``"#n"`` an index below n.
+        """
         found = []
         for spec, domain in zip(self.shapes, self.domains, strict=True):
             letters = spec.split()

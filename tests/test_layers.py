@@ -40,11 +40,13 @@ dlcore.creation dlcore.random
 dlcore.transforms
 dlcore.custom
 
-dlcore.testing.calls dlcore.testing.gradients dlcore.tracing
-dlcore.testing.errors dlcore.testing.fingerprint
+dlcore.testing.calls dlcore.testing.differences dlcore.testing.marks dlcore.testing.peers dlcore.tracing
+dlcore.testing.diagnosis dlcore.testing.strategies
+dlcore.testing.fingerprint dlcore.testing.gradients
+dlcore.testing.errors
 dlcore.testing.rows
 dlcore.testing.records
-dlcore.testing dlcore.testing.strategies
+dlcore.testing
 dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
 dlcore.graph.nodes
 dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dlcore as dl
-from dlcore.testing import check_grads
+from dlcore.testing import GradientError, check_grads
 from dlcore.testing.strategies import SEEDS
 
 POINT = np.array([[0.3, -1.2, 0.7], [1.1, 0.4, -0.6]])
@@ -106,9 +106,16 @@ def test_arguments_of_single_precision_are_checked_in_double():
     assert seen[-1] == "float32"
 
 
-def test_a_kink_nearby_is_suspected():
-    with pytest.raises(AssertionError, match="is there a kink nearby"):
-        check_grads(dl.abs, np.array([1e-4, -1e-4]), order=1)
+@pytest.mark.parametrize("at", [0.0, 1e-13])
+def test_a_kink_is_called_one(at):
+    with pytest.raises(GradientError, match="is there a kink nearby") as failure:
+        check_grads(dl.nn.functional.relu, np.array([at, 1.0]), order=1)
+
+    assert failure.value.kind == "kink"
+
+
+def test_a_kink_that_smaller_steps_keep_away_from_does_no_harm():
+    check_grads(dl.abs, np.array([1e-4, -1e-4, 1.0]))
 
 
 @given(seed=st.integers(0, 5))
@@ -125,7 +132,7 @@ def test_the_same_seed_says_the_same(seed):
 @pytest.mark.parametrize(("f", "args", "how", "match"), [
     (dl.exp, (1,), {}, "none of the arguments of exp is a float"),
     (dl.exp, (dl.tensor([1, 2]),), {}, "none of the arguments"),
-    (dl.argmax, (POINT,), {}, "returns no float tensor"),
+    (dl.argmax, (POINT,), {}, "returns no float or complex tensor"),
     (dl.exp, (POINT,), {"modes": ("backward",)}, "modes must be 'rev', 'fwd' or both"),
     (dl.exp, (POINT,), {"modes": ()}, "modes must be"),
     (dl.exp, (POINT,), {"order": 0}, "order must be at least 1, got 0"),

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dlcore.history import recording
-from dlcore.ops import where
 from dlcore.random import Generator
-from dlcore.tensors import Tensor
+from dlcore.tensors import Tensor, tensor
+from dlcore.testing.gradients import dot, norm
 from dlcore.transforms import jvp, vjp
 
 __all__ = ["Error", "errors", "slope"]
@@ -58,9 +57,9 @@ def _errors(f: Function, xs: list[Tensor], level: int, order: int, draw: Generat
         v, u = _random(xs, draw), _random(middle, draw)
         coarse, fine = _quotients(f, xs, v, STEP), _quotients(f, xs, v, STEP / 2)
     numeric = [(4.0 * b - a) / 3.0 for a, b in zip(coarse, fine, strict=True)]
-    expected = _dot(u, numeric)
-    size = _norm(u) * (_norm(numeric) + ROUNDING / RTOL * (1.0 + _norm(middle)))
-    found = {"rev": _dot(vjp(f, *xs)[1](u), v), "fwd": _dot(u, jvp(f, xs, v)[1])}
+    expected = dot(u, numeric)
+    size = norm(u) * (norm(numeric) + ROUNDING / RTOL * (1.0 + norm(middle)))
+    found = {"rev": dot(vjp(f, *xs)[1](u), v), "fwd": dot(u, jvp(f, xs, v)[1])}
     for mode, value in found.items():
         yield Error(mode, level, abs(value - expected) / size, RTOL)
     if level < order:
@@ -74,7 +73,7 @@ def _errors(f: Function, xs: list[Tensor], level: int, order: int, draw: Generat
 def slope(f: Function, xs: Sequence[Tensor], seed: int = 0) -> float:
     """The norm of the difference quotient of ``f`` along a random direction."""
     with recording(False):
-        return _norm(_quotients(f, list(xs), _random(xs, Generator(seed)), STEP))
+        return norm(_quotients(f, list(xs), _random(xs, Generator(seed)), STEP))
 
 
 def _quotients(f: Function, xs: list[Tensor], v: list[Tensor], step: float) -> list[Tensor]:
@@ -84,17 +83,14 @@ def _quotients(f: Function, xs: list[Tensor], v: list[Tensor], step: float) -> l
 
 
 def _random(like: Sequence[Tensor], draw: Generator) -> list[Tensor]:
-    """A tensor shaped like each, with elements from 0.5 to 1.5 of either sign, the same on every backend."""
+    """A tensor shaped like each, with parts from 0.5 to 1.5 of either sign, the same on every backend."""
     found = []
     for x in like:
-        size = draw.uniform(x.shape, 0.5, 1.5, dtype=x.dtype, backend="cpu")
-        found.append(where(draw.bernoulli(0.5, x.shape, backend="cpu"), -size, size).to(x.backend))
+        parts = [_signed(x.shape, draw) for _ in range(1 + (x.dtype.kind == "complex"))]
+        found.append(tensor(parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1], x.dtype).to(x.backend))
     return found
 
 
-def _dot(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> float:
-    return math.fsum((x * y).sum().item() for x, y in zip(xs, ys, strict=True))
-
-
-def _norm(xs: Sequence[Tensor]) -> float:
-    return math.sqrt(_dot(xs, xs))
+def _signed(shape: tuple[int, ...], draw: Generator) -> Any:
+    drawn: Any = draw.uniform(shape, 0.0, 2.0, dtype="float64", backend="cpu").numpy()
+    return drawn - 0.5 - 1.0 * (drawn < 1.0)

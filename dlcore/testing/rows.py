@@ -159,8 +159,8 @@ class _Row:
     def narrow(self, call: Call, dtype: str) -> None:
         """Measure one call in one narrower dtype."""
         narrow = call.tensors(dtype)
-        wide = [x.astype("float64") if i in call.floats and x.dtype == dtype else x
-                for i, x in enumerate(narrow)]
+        kinds = {"float": "float64", "complex": "complex128"}
+        wide = [x.astype(kinds[dtype_of(x).kind]) if i in call.floats else x for i, x in enumerate(narrow)]
         here, there = gradients(call, narrow, dtype), gradients(call, wide, dtype)
         scale = max(map(_largest, _floats_of(call, wide)(*(wide[i] for i in call.floats))))
         self.examples += 1
