@@ -124,6 +124,15 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def ledger(session: nox.Session) -> None:
+    """Measure every operation on the CPU and on array-api-strict, and write docs/ledger.{json,md}."""
+    install(session, "-e", ".[test,examples,half]")
+    strict = "strict=tests.strict_backend:StrictBackend"
+    session.run("python", "-m", "dlcore", "ledger", "--backend", "cpu", "--backend", strict, *session.posargs,
+                env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+
+
+@nox.session
 def tutorials(session: nox.Session) -> None:
     """Retell the five tutorials: figures on the terminal, pictures in out/."""
     install(session, ".[examples]")  # not editable: the scripts also prove that the wheel is whole

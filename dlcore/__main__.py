@@ -1,26 +1,24 @@
 """``python -m dlcore``: what is installed here, which backends load, and why one does not.
 
 ``python -m dlcore operations`` prints the page ``docs/operations.md``: everything that is declared,
-read off the registry.
+read off the registry.  ``python -m dlcore ledger`` measures all of it and writes the gradient ledger;
+``python -m dlcore ledger --help`` tells more.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from inspect import Parameter, Signature, getdoc, signature
 from textwrap import fill
-from typing import Any
 
 import dlcore
 from backends import BackendError, current, get_backend, get_default_dtype
 from backends.registry import backend_in_environment, known_backends
-from dlcore import linalg, ops
-from dlcore.core import OPERATIONS, PRIMITIVES, Binary, Primitive, Unary, broadcast_shapes
-from dlcore.nn import functional
-from dlcore.samples import Domain, Sample
+from dlcore.pages import ledger
+from dlcore.pages.operations import operations
 
 WIDTH = 100  # columns of the report
 
@@ -96,119 +94,15 @@ def selected() -> str:
         return f"none: {error}"
 
 
-# --- the page of operations ------------------------------------------------------------------------
-
-
-HEAD = """\
-# Operations
-
-This page is written by `python -m dlcore operations`, from the registry that the tests run over.
-Change a declaration, not this page.
-
-**Kind**: *elementwise* and *linear* primitives have one rule that serves as both derivatives, *bilinear* ones
-have one for each operand, *general* ones have both.
-A *flat* one has none: its result changes only in jumps, as a boolean or an index does.
-
-**Drawn from**: where the tests draw the arguments: a range, without the kinks and jumps that are named.
-Where equal elements would be a tie they are distinct; `?` stands for booleans and `#n` for indices below n.
-
-**Reads**: what the rules of derivation read; of all else a history keeps only shape and dtype.
-"""
-
-
-def operations() -> str:
-    """The page of all operations, as Markdown."""
-    primitives = [[f"`{p.name}`", kind_of(p), call_of(p.name, p), drawn(p.samples), reads(p)]
-                  for _, p in sorted(PRIMITIVES.items())]
-    declared = [[call_of(o.name, o.function), drawn(o.samples)] for _, o in sorted(OPERATIONS.items())]
-    others = [[call_of(name, f), sentence(f)] for name, f in sorted(public().items())
-              if name not in PRIMITIVES and name not in OPERATIONS]
-    return "\n".join([
-        HEAD, "## Primitives", "",
-        f"{len(primitives)} of them; internal ones have no public name: the others are made of them.", "",
-        *table(["name", "kind", "call", "drawn from", "reads"], primitives), "",
-        "## Declared compositions", "",
-        f"{len(declared)} functions made of primitives, to which the laws are applied as to those.", "",
-        *table(["call", "drawn from"], declared), "",
-        "## Other functions", "",
-        f"{len(others)} names for primitives with other arguments, and small compositions of them.", "",
-        *table(["call", "what it returns"], others),
-    ])
-
-
-def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
-    lines = [heading, ["---"] * len(heading), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return [f"| {' | '.join(line)} |" for line in lines]
-
-
-def public() -> dict[str, Callable[..., Any]]:
-    """Every public operation by the name that users write: ``dl.exp``, ``F.relu``."""
-    found = {name: getattr(functional, name) for name in functional.__all__}
-    found |= {name: getattr(linalg, name) for name in linalg.__all__}
-    return found | {name: getattr(ops, name) for name in ops.__all__}
-
-
-def call_of(name: str, function: Callable[..., Any]) -> str:
-    """How users call it: by its public name, if it has one, with the arguments of that."""
-    if (found := public().get(name)) is None:
-        return f"internal `{name}{parameters(function)}`"
-    where = "dl" if name in ops.__all__ else "dl.linalg" if name in linalg.__all__ else "F"
-    return f"`{where}.{name}{parameters(found)}`"
-
-
-def parameters(function: Callable[..., Any]) -> Signature:
-    """The parameters of a function or a primitive, without annotations."""
-    if isinstance(function, Primitive):
-        own = list(signature(function.forward).parameters.values())[1:]  # the first one is the backend
-    else:
-        own = list(signature(function).parameters.values())
-    return Signature([p.replace(annotation=Parameter.empty) for p in own])
-
-
-def kind_of(p: Primitive) -> str:
-    """The family of a primitive, read off what it has become."""
-    if not p.differentiable:
-        return "flat"
-    if p.shape is broadcast_shapes:
-        return "elementwise"
-    if type(p) is Binary and "out" not in p.reads:
-        return "bilinear"
-    return "linear" if type(p) is Unary and not p.reads else "general"
-
-
-def reads(p: Primitive) -> str:
-    """What the rules of a primitive read."""
-    return ", ".join(f"`{name}`" for name in p.reads) if p.differentiable else ""
-
-
-def drawn(samples: Sequence[Sample]) -> str:
-    """Where the arguments of samples are drawn from, each way once."""
-    return "; ".join(dict.fromkeys(", ".join(dict.fromkeys(_drawn(s))) for s in samples))
-
-
-def _drawn(sample: Sample) -> Iterator[str]:
-    for spec, (kind, _, domain) in zip(sample.shapes, sample.arguments(), strict=True):
-        yield {"": range_of(domain), "?": "?"}.get(kind) or spec.split()[0]
-
-
-def range_of(domain: Domain) -> str:
-    """A domain in a few characters."""
-    but = " beside a dominant diagonal" if domain.matrix else ""
-    but += f" but {', '.join(f'{x:g}' for x in domain.avoid)}" if domain.avoid else ""
-    return f"{domain.low:g}..{domain.high:g}{but}{' distinct' if domain.distinct else ''}"
-
-
-def sentence(function: Callable[..., Any]) -> str:
-    """The first line of a docstring."""
-    return (getdoc(function) or "").partition("\n")[0].replace("``", "`")
-
-
 # --- the command line --------------------------------------------------------------------------------
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what was asked for."""
+    """Print what was asked for, or measure the ledger."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["ledger"]:
+        ledger.main(arguments[1:])
+        return
     parser = argparse.ArgumentParser(prog="python -m dlcore", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     pages = {"report": report, "operations": operations}

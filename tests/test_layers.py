@@ -52,7 +52,10 @@ dlcore.custom
 
 dlcore.testing.calls dlcore.testing.differences dlcore.testing.marks dlcore.testing.peers dlcore.tracing
 dlcore.testing.diagnosis dlcore.testing.strategies
-dlcore.testing.gradients
+dlcore.testing.fingerprint dlcore.testing.gradients
+dlcore.testing.errors
+dlcore.testing.rows
+dlcore.testing.records
 dlcore.testing
 dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
 dlcore.graph.nodes
@@ -76,6 +79,10 @@ dlcore.train.logs dlcore.train.running
 dlcore.train.trainer
 dlcore.train
 dlcore
+dlcore.pages
+dlcore.pages.sources
+dlcore.pages.operations
+dlcore.pages.ledger
 dlcore.__main__
 """
 

@@ -13,7 +13,6 @@ import dlcore as dl
 from backends import registry
 from backends.errors import BackendError
 from dlcore import __main__ as main
-from dlcore.core import PRIMITIVES
 from tests.devices import why_no_cuda
 
 ROOT = Path(__file__).parent.parent
@@ -146,40 +145,3 @@ def test_an_unknown_page_is_refused(capsys):
         main.main(["weather"])
 
     assert "invalid choice: 'weather'" in capsys.readouterr().err
-
-
-# --- the page of operations ------------------------------------------------------------------------
-
-
-def test_every_primitive_and_every_public_operation_is_on_the_page():
-    page = main.operations()
-
-    assert [n for n in PRIMITIVES if f"\n| `{n}` |" not in page] == []
-    assert [n for n in main.public() if f"{n}(" not in page] == []
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("exp", "elementwise"),
-        ("multiply", "elementwise"),
-        ("where", "elementwise"),
-        ("sum", "linear"),
-        ("broadcast_to", "linear"),
-        ("matmul", "bilinear"),
-        ("logsumexp", "general"),
-        ("einsum", "general"),
-        ("argmax", "flat"),
-        ("equal", "flat"),
-    ],
-)
-def test_the_page_knows_the_family_of_a_primitive(name, kind):
-    assert main.kind_of(PRIMITIVES[name]) == kind
-
-
-def test_a_line_of_the_page_tells_how_to_call_what_the_tests_draw_and_what_rules_read():
-    page = main.operations().splitlines()
-
-    assert "| `log` | elementwise | `dl.log(x)` | 0.3..3 | `x` |" in page
-    assert "| `xlogy` | elementwise | `dl.xlogy(x, y)` | -2..2, 0.3..3 | `x`, `y` |" in page
-    assert "| `relu` | elementwise | `F.relu(x)` | -2..2 but 0 | `out` |" in page

@@ -1,0 +1,1 @@
+"""Pages that are written by the registry: the table of operations and the gradient ledger."""

@@ -1,0 +1,127 @@
+"""The page of operations: by subject, with formulas as they are written, and nothing kept by hand."""
+
+import importlib
+import sys
+
+import pytest
+
+from backends import get_backend
+from dlcore.core import OPERATIONS, PRIMITIVES
+from dlcore.pages import operations as pages
+from dlcore.pages.sources import formula
+from dlcore.testing import ledger
+from tests import test_laws as laws
+from tests import test_laws_derivatives as laws_of_derivatives
+from tests.strategies import SUBJECTS
+
+PAGE = pages.operations()
+
+
+def line(start):
+    """The line of the page that begins so."""
+    found, = (line for line in PAGE.splitlines() if line.startswith(f"| {start}"))
+    return found
+
+
+def test_every_primitive_and_every_public_operation_is_on_the_page():
+    assert [n for n, p in PRIMITIVES.items() if f"\n| {pages.call_of(n, p)} |" not in PAGE] == []
+    assert [n for n in pages.public() if f".{n}(" not in PAGE] == []
+    assert [n for n in OPERATIONS if f"{n}(" not in PAGE] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("exp", "elementwise"),
+        ("multiply", "elementwise"),
+        ("where", "elementwise"),
+        ("sum", "linear"),
+        ("broadcast_to", "linear"),
+        ("matmul", "bilinear"),
+        ("logsumexp", "general"),
+        ("einsum", "general"),
+        ("argmax", "flat"),
+        ("equal", "flat"),
+    ],
+)
+def test_the_page_knows_the_family_of_a_primitive(name, kind):
+    assert pages.kind_of(PRIMITIVES[name]) == kind
+
+
+def test_a_line_tells_the_call_the_formulas_what_is_drawn_what_is_read_and_the_convention():
+    kinks = "[Kinks](subgradients.md#kinks-one-side-or-the-middle)"
+    powers = "[Powers of 0](subgradients.md#powers-of-0)"
+
+    assert line("`dl.divide(") == (
+        "| `dl.divide(x, y)` | elementwise | `... x / y` | x: `safe_divide(d, y)`; "
+        "y: `-safe_divide(safe_multiply(d, out), y)` | -2..2 but 0 | `out`, `y` |  |")
+    assert line("`F.relu(") == (
+        "| `F.relu(x)` | elementwise | `xp.maximum(x, 0)` | `masked(d, greater(out, 0.0))` | "
+        f"-2..2 but 0 | `out` | {kinks} |")
+    assert powers in line("`dl.pow(")
+    assert "| linear | The mean of `x` over `axis`, nan if there is nothing" in line("`dl.mean(")
+    assert line("`F.hardswish(").startswith("| `F.hardswish(x)` | composition | `x * hardsigmoid(x)`. |  |")
+
+
+def test_operations_stand_under_the_title_of_their_file():
+    section = PAGE[PAGE.index("## Reductions"):].partition("\n## ")[0]
+
+    assert "`dl.logsumexp(" in section
+    assert "`dl.exp(" not in section
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("add", ["d", "d"]),
+        ("matmul", ["... sum_to(matmul(g, matrix_transpose(y)), x.shape)",
+                    "... sum_to(matmul(matrix_transpose(x), g), y.shape)"]),
+        ("negative", ["-d"]),
+        ("square", ["d * (x + x)"]),
+        ("broadcast_to", ["sum_to(g, x.shape)"]),
+        ("where", ["where(c, d, 0.0)", "where(c, 0.0, d)"]),
+    ],
+)
+def test_a_formula_is_what_the_declaration_says(name, rules):
+    found = [formula(rule, i) for i, rule in enumerate(PRIMITIVES[name].vjp) if rule is not None]
+
+    assert found == rules
+
+
+# --- one declaration is enough -----------------------------------------------------------------------
+
+DECLARATION = '''
+"""Softened functions: smooth near 0, and straight far away."""
+
+from dlcore.core import elementwise
+from dlcore.ops import square, sqrt
+
+softened = elementwise("softened", lambda xp, x: xp.sqrt(x * x + 1.0), lambda d, out, x: d * (x / out))
+'''
+
+
+@pytest.fixture
+def softened(tmp_path, monkeypatch):
+    """A new operation, declared in a module of its own."""
+    (tmp_path / "softening.py").write_text(DECLARATION, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("softening")
+    SUBJECTS["softened"] = PRIMITIVES["softened"]
+    yield "softened"
+    del PRIMITIVES["softened"], SUBJECTS["softened"], sys.modules["softening"]
+
+
+def test_laws_ledger_and_page_cover_what_is_only_declared(softened):
+    cpu = get_backend("cpu")
+
+    laws.test_the_shape_rule_predicts_the_shape(softened, cpu)
+    laws_of_derivatives.test_both_modes_agree_with_finite_differences_at_both_orders(softened, cpu)
+    row = ledger(softened, run=True)
+    page = pages.operations()
+
+    assert row.states == {"cpu": "green"}
+    assert row.rows["cpu"]["declaration"]
+    assert ledger(softened).states["cpu"] == "never run"
+    assert ("## Softened functions\n\n| call | kind |" in page)
+    assert ("| internal `softened(x)` | elementwise | `xp.sqrt(x * x + 1.0)` | `d * (x / out)` | -2..2 | "
+            "`out`, `x` |  |") in page
