@@ -15,8 +15,9 @@ from dlcore.testing.calls import outputs
 from dlcore.testing.strategies import SEEDS, calls
 from tests.strategies import SUBJECTS, fewer
 
-EPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-LEAST = {"float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}  # the smallest above 0
+DTYPES = ["float32", "float16", "bfloat16"]
+EPS = {"float32": 2.0**-23, "complex64": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+LEAST = {"float32": 2.0**-149, "complex64": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}  # above 0
 
 
 def assert_rounded(found, exact, dtype, roundings):
@@ -26,14 +27,28 @@ def assert_rounded(found, exact, dtype, roundings):
 
 
 def widened(x):
-    return x.detach().astype("float64")
+    return x.detach().astype("complex128" if x.dtype.kind == "complex" else "float64")
+
+
+def expected_dtype(y, call, dtype):
+    """That of a result: complex numbers have two halves of float32, whatever narrower was asked for."""
+    if y.dtype.kind == "complex":
+        return "complex64"
+    return "float32" if any(call.args[i].dtype.kind == "c" for i in call.floats) else dtype
+
+
+def cotangent(y, rng):
+    g = rng.uniform(-1.5, 1.5, y.shape)
+    if y.dtype.kind == "complex":
+        g = g + 1j * rng.uniform(-1.5, 1.5, y.shape)
+    return dl.tensor(g, dtype=y.dtype)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 @fewer(2)
 @given(data=st.data())
 def test_values_and_gradients_are_the_exact_ones_up_to_a_few_roundings(name, backend, data):
-    call, dtype = data.draw(calls(SUBJECTS[name])), data.draw(st.sampled_from(list(EPS)))
+    call, dtype = data.draw(calls(SUBJECTS[name])), data.draw(st.sampled_from(DTYPES))
     if not backend.supports(dtype) or "dtype" in call.params:
         return
     narrow = call.tensors(dtype, requires_grad=True)
@@ -42,20 +57,20 @@ def test_values_and_gradients_are_the_exact_ones_up_to_a_few_roundings(name, bac
     rng = np.random.default_rng(data.draw(SEEDS))
 
     for y, exact in zip(outputs(call(*narrow)), outputs(call(*wide)), strict=True):
-        if y.dtype.kind != "float":
+        if y.dtype.kind not in ("float", "complex"):
             np.testing.assert_array_equal(y.numpy(), exact.numpy())
             continue
-        assert y.dtype == dtype
-        assert_rounded(widened(y).numpy(), exact.numpy(), dtype, 16)
+        assert y.dtype == expected_dtype(y, call, dtype)
+        assert_rounded(widened(y).numpy(), exact.numpy(), y.dtype, 16)
         if y.requires_grad:
-            g = dl.tensor(rng.uniform(-1.5, 1.5, y.shape), dtype=dtype)
+            g = cotangent(y, rng)
             y.backward(g, retain_graph=True)
             exact.backward(widened(g), retain_graph=True)
 
     for x, exact in zip(narrow, wide, strict=True):
         if x.requires_grad and x.grad is not None:
-            assert x.grad.dtype == dtype
-            assert_rounded(widened(x.grad).numpy(), exact.grad.numpy(), dtype, 16)
+            assert x.grad.dtype == x.dtype
+            assert_rounded(widened(x.grad).numpy(), exact.grad.numpy(), x.dtype, 16)
 
 
 MANY = 70_000  # more than float16 can count to, and more than bfloat16 can tell apart

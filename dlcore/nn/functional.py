@@ -7,7 +7,6 @@ imported as ``F``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from dlcore import random
 from dlcore.core import V, bilinear, operation
@@ -43,7 +42,6 @@ from dlcore.ops.adaptive_pooling import (
     adaptive_max_pool1d,
     adaptive_max_pool2d,
 )
-from dlcore.ops.arithmetic import absolute, maximum, pow, square
 from dlcore.ops.attention import attention_weights
 from dlcore.ops.convolution import (
     conv1d,
@@ -69,7 +67,16 @@ from dlcore.ops.losses import (
     squared_loss,
     triplet_margin_loss,
 )
-from dlcore.ops.normalization import batch_norm, group_norm, instance_norm, running_statistics
+from dlcore.ops.normalization import (
+    batch_norm,
+    cosine_similarity,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize,
+    rms_norm,
+    running_statistics,
+)
 from dlcore.ops.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -79,13 +86,11 @@ from dlcore.ops.pooling import (
     max_pool3d,
 )
 from dlcore.ops.products import matmul
-from dlcore.ops.reductions import in_half, in_single, mean
-from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import expand_dims, matrix_transpose, reshape
-from dlcore.ops.transcendental import rsqrt, sqrt, tanh
+from dlcore.ops.transcendental import tanh
 from dlcore.ops.windows import fold, unfold
 from dlcore.random import Generator
-from dlcore.samples import Domain, sample
+from dlcore.samples import sample
 from dlcore.shaping import Shape
 
 __all__ = [
@@ -102,8 +107,6 @@ __all__ = [
     "smooth_l1_loss", "softmax", "softplus", "softsign", "squared_loss", "step", "tanh",
     "triplet_margin_loss", "unfold",
 ]
-
-_APART = Domain(low=0.5, high=2.0)  # from 0, where a norm has its kink
 
 # --- maps with weights ---------------------------------------------------------------------------
 
@@ -217,82 +220,3 @@ def scaled_dot_product_attention(query: V, key: V, value: V, attn_mask: V | None
     """
     weights = attention_weights(query, key, attn_mask, is_causal=is_causal, scale=scale)
     return matmul(dropout(weights, dropout_p), value)
-
-
-# --- normalisation -------------------------------------------------------------------------------
-
-
-def _trailing(name: str, x: V, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    """The axes that ``normalized_shape`` names: the last ones."""
-    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not sizes or x.shape[-len(sizes):] != sizes:
-        raise ValueError(f"{name}: the last axes of x {x.shape} must have normalized_shape {sizes}")
-    return tuple(range(-len(sizes), 0))
-
-
-def _scaled(x: V, weight: V | None, bias: V | None) -> V:
-    x = x if weight is None else x * weight
-    return x if bias is None else x + bias
-
-
-@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
-@wants_tensors
-def layer_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
-               bias: V | None = None, eps: float = 1e-5) -> V:
-    """``x`` with mean 0 and variance 1 over its last axes, then scaled and shifted.
-
-    Args:
-        x: of any shape that ends in ``normalized_shape``.
-        normalized_shape: the sizes of those axes.
-        weight: factors, of shape ``normalized_shape``.
-        bias: summands, likewise.
-        eps: added to the variance.
-
-    Source: Ba, Kiros & Hinton (2016), "Layer normalization".
-    """
-    axes = _trailing("layer_norm", x, normalized_shape)
-    wide = in_single(x)
-    centred = wide - mean(wide, axes, keepdims=True)
-    variance = mean(square(centred), axes, keepdims=True)
-    return _scaled(in_half(centred * rsqrt(variance + eps), x), weight, bias)
-
-
-@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
-@wants_tensors
-def rms_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
-             eps: float = 1e-5) -> V:
-    """``x`` divided by the root of its mean square over its last axes, then scaled.
-
-    Arguments as :func:`layer_norm` has them.
-
-    Source: Zhang & Sennrich (2019), "Root mean square layer normalization".
-    """
-    axes = _trailing("rms_norm", x, normalized_shape)
-    wide = in_single(x)
-    return _scaled(in_half(wide * rsqrt(mean(square(wide), axes, keepdims=True) + eps), x), weight, None)
-
-
-@operation(samples=[sample("a b", _APART), sample("a b", _APART, p=3.0, axis=0)])
-@wants_tensors
-def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
-    """``x`` divided by its ``p``-norm along ``axis``, or by ``eps`` where the norm is less.
-
-        >>> import dlcore as dl
-        >>> normalize(dl.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
-        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    wide = in_single(x)
-    if p == 2:
-        norm = sqrt(_sum(square(wide), axis=axis, keepdims=True))
-    else:
-        norm = pow(_sum(pow(absolute(wide), p), axis=axis, keepdims=True), 1.0 / p)
-    return in_half(wide / maximum(norm, eps), x)
-
-
-@operation(samples=[sample("a b, a b", _APART), sample("a b, a b", _APART, axis=0)])
-@wants_tensors
-def cosine_similarity(x1: V, x2: V, axis: int = 1, eps: float = 1e-8) -> V:
-    """The cosine of the angle between ``x1`` and ``x2`` along ``axis``; 0 for a vector of zeros."""
-    a, b = in_single(x1), in_single(x2)
-    norms = [maximum(sqrt(_sum(square(x), axis=axis)), eps) for x in (a, b)]
-    return in_half(_sum(a * b, axis=axis) / (norms[0] * norms[1]), x1, x2)

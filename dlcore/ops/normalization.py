@@ -1,32 +1,108 @@
-"""Norms of images: every channel, or group of channels, with mean 0 and variance 1.
+"""Norms: values with mean 0 and variance 1, or vectors of length 1.
 
-They differ in the axes that mean and variance are taken over; halves are computed in float32.
+They differ in the axes that mean and variance are taken over: the last ones, as features are, or what
+belongs to a channel or a group of them, as in images.  Halves are computed in float32.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from backends import promote
-from backends.dtypes import float32
-from dlcore.core import V, cast, cast_like, dtype_of, operation
+from dlcore.core import V, cast_like, operation
 from dlcore.dispatch import wants_tensors
-from dlcore.ops.arithmetic import square
-from dlcore.ops.reductions import mean
+from dlcore.ops.arithmetic import absolute, maximum, pow, square
+from dlcore.ops.reductions import in_half, in_single, mean, sum
 from dlcore.ops.shapes import reshape
-from dlcore.ops.transcendental import rsqrt
-from dlcore.samples import POSITIVE, REAL, sample
+from dlcore.ops.transcendental import rsqrt, sqrt
+from dlcore.samples import POSITIVE, REAL, Domain, sample
 
-
-def _wide(x: V) -> V:
-    """``x`` in float32 or wider: squares of halves overflow at 256."""
-    return cast(x, promote(dtype_of(x), float32))
+APART = Domain(low=0.5, high=2.0)  # from 0, where the length of a vector has its kink
 
 
 def _standardized(x: V, axes: tuple[int, ...], eps: float) -> V:
     """``x`` with mean 0 and variance 1 over ``axes``."""
     centred = x - mean(x, axes, keepdims=True)
     return centred * rsqrt(mean(square(centred), axes, keepdims=True) + eps)
+
+
+# --- over features ------------------------------------------------------------------------------
+
+
+def _trailing(name: str, x: V, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """The axes that ``normalized_shape`` names: the last ones."""
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not sizes or x.shape[-len(sizes):] != sizes:
+        raise ValueError(f"{name}: the last axes of x {x.shape} must have normalized_shape {sizes}")
+    return tuple(range(-len(sizes), 0))
+
+
+def _affine(x: V, weight: V | None, bias: V | None) -> V:
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
+@wants_tensors
+def layer_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
+               bias: V | None = None, eps: float = 1e-5) -> V:
+    """``x`` with mean 0 and variance 1 over its last axes, then scaled and shifted.
+
+    Args:
+        x: of any shape that ends in ``normalized_shape``.
+        normalized_shape: the sizes of those axes.
+        weight: factors, of shape ``normalized_shape``.
+        bias: summands, likewise.
+        eps: added to the variance.
+
+    Source: Ba, Kiros & Hinton (2016), "Layer normalization".
+    """
+    axes = _trailing("layer_norm", x, normalized_shape)
+    return _affine(in_half(_standardized(in_single(x), axes, eps), x), weight, bias)
+
+
+@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
+@wants_tensors
+def rms_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
+             eps: float = 1e-5) -> V:
+    """``x`` divided by the root of its mean square over its last axes, then scaled.
+
+    Arguments as :func:`layer_norm` has them.
+
+    Source: Zhang & Sennrich (2019), "Root mean square layer normalization".
+    """
+    axes = _trailing("rms_norm", x, normalized_shape)
+    wide = in_single(x)
+    return _affine(in_half(wide * rsqrt(mean(square(wide), axes, keepdims=True) + eps), x), weight, None)
+
+
+@operation(samples=[sample("a b", APART), sample("a b", APART, p=3.0, axis=0)])
+@wants_tensors
+def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
+    """``x`` divided by its ``p``-norm along ``axis``, or by ``eps`` where the norm is less.
+
+        >>> import dlcore as dl
+        >>> normalize(dl.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    wide = in_single(x)
+    if p == 2:
+        norm = sqrt(sum(square(wide), axis=axis, keepdims=True))
+    else:
+        norm = pow(sum(pow(absolute(wide), p), axis=axis, keepdims=True), 1.0 / p)
+    return in_half(wide / maximum(norm, eps), x)
+
+
+@operation(samples=[sample("a b, a b", APART), sample("a b, a b", APART, axis=0)])
+@wants_tensors
+def cosine_similarity(x1: V, x2: V, axis: int = 1, eps: float = 1e-8) -> V:
+    """The cosine of the angle between ``x1`` and ``x2`` along ``axis``; 0 for a vector of zeros."""
+    a, b = in_single(x1), in_single(x2)
+    norms = [maximum(sqrt(sum(square(x), axis=axis)), eps) for x in (a, b)]
+    return in_half(sum(a * b, axis=axis) / (norms[0] * norms[1]), x1, x2)
+
+
+# --- over images ----------------------------------------------------------------------------------
 
 
 def _per_channel(name: str, what: str, v: V, x: V) -> V:
@@ -51,7 +127,7 @@ def _channels(name: str, x: V, least: int) -> None:
                          f"shape {x.shape}")
 
 
-@operation([sample("a 4 3", num_groups=2), sample("2 4", num_groups=2), sample("a 3 2 2", num_groups=1)])
+@operation([sample("a 4 3", num_groups=2), sample("2 8", num_groups=2), sample("a 3 2 2", num_groups=1)])
 @wants_tensors
 def group_norm(x: V, num_groups: int, weight: V | None = None, bias: V | None = None, eps: float = 1e-5) -> V:
     """``x`` with mean 0 and variance 1 over each group of channels of each sample, then scaled and shifted.
@@ -77,7 +153,7 @@ def group_norm(x: V, num_groups: int, weight: V | None = None, bias: V | None = 
     if num_groups < 1 or c % num_groups:
         raise ValueError(f"group_norm: {c} channels of x {x.shape} cannot be divided into {num_groups} "
                          "groups")
-    grouped = reshape(_wide(x), (n, num_groups, c // num_groups * math.prod(sizes)))
+    grouped = reshape(in_single(x), (n, num_groups, c // num_groups * math.prod(sizes)))
     return _scaled("group_norm", reshape(_standardized(grouped, (2,), eps), x.shape), x, weight, bias)
 
 
@@ -107,14 +183,14 @@ def instance_norm(x: V, running_mean: V | None = None, running_var: V | None = N
     axes = tuple(range(2, len(x.shape)))
     if math.prod(x.shape[2:]) == 1:
         raise ValueError(f"instance_norm: x {x.shape} has one element a channel, whose variance would be 0")
-    return _scaled("instance_norm", _standardized(_wide(x), axes, eps), x, weight, bias)
+    return _scaled("instance_norm", _standardized(in_single(x), axes, eps), x, weight, bias)
 
 
 def _with_statistics(name: str, x: V, running_mean: V | None, running_var: V | None, weight: V | None,
                      bias: V | None, eps: float) -> V:
     if running_mean is None or running_var is None:
         raise ValueError(f"{name}: needs running_mean and running_var where those of x are not used")
-    centred = _wide(x) - _per_channel(name, "running_mean", running_mean, x)
+    centred = in_single(x) - _per_channel(name, "running_mean", running_mean, x)
     slope = rsqrt(_per_channel(name, "running_var", running_var, x) + eps)
     return _scaled(name, centred * slope, x, weight, bias)
 
@@ -153,7 +229,7 @@ def batch_norm(x: V, running_mean: V | None, running_var: V | None, weight: V | 
     axes = (0, *range(2, len(x.shape)))
     if math.prod(x.shape[a] for a in axes) == 1:
         raise ValueError(f"batch_norm: x {x.shape} has one element a channel, whose variance would be 0")
-    return _scaled("batch_norm", _standardized(_wide(x), axes, eps), x, weight, bias)
+    return _scaled("batch_norm", _standardized(in_single(x), axes, eps), x, weight, bias)
 
 
 @wants_tensors
@@ -176,7 +252,7 @@ def running_statistics(x: V, running_mean: V, running_var: V, momentum: float = 
     _channels("running_statistics", x, 2)
     axes = (0, *range(2, len(x.shape)))
     count = math.prod(x.shape[a] for a in axes)
-    seen = _wide(x.detach())
+    seen = in_single(x.detach())
     means = mean(seen, axes, keepdims=True)
     variances = mean(square(seen - means), axes) * (count / max(count - 1, 1))
     return tuple(cast_like(old.detach() * (1.0 - momentum) + new * momentum, old) for old, new in
