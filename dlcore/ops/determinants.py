@@ -128,8 +128,8 @@ def _slogdet_shape(s: Shape) -> tuple[Shape, Shape]:
     return square_shape(s)[:-2], s[:-2]
 
 
-def _slogdet_vjp(g: tuple[V | None, V | None], out: SlogDet, x: V) -> V | None:
-    return None if g[1] is None else expand_dims(g[1], (-2, -1)) * matrix_transpose(inv_p(x))
+def _slogdet_vjp(g: tuple[V | None, V | None], out: SlogDet, x: V) -> V:
+    return zeros_like(x) if g[1] is None else expand_dims(g[1], (-2, -1)) * matrix_transpose(inv_p(x))
 
 
 def _slogdet_jvp(t: V, out: SlogDet, x: V) -> tuple[V, V]:
