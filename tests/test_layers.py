@@ -64,7 +64,7 @@ dlcore.graph.graph
 dlcore.graph
 
 dlcore.nn.modules
-dlcore.nn.functional
+dlcore.nn.functional dlcore.nn.init
 dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
 dlcore.nn
 dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules

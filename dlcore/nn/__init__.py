@@ -1,6 +1,6 @@
 """Neural networks: modules and layers, and what they compute as functions in ``functional``."""
 
-from dlcore.nn import functional
+from dlcore.nn import functional, init
 from dlcore.nn.activations import (
     CELU,
     ELU,
@@ -95,5 +95,5 @@ __all__ = [
     "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module",
     "ModuleList", "NLLLoss", "PReLU", "Parameter", "PixelShuffle", "PixelUnshuffle", "RMSNorm", "RNNCell",
     "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign",
-    "SquaredLoss", "Tanh", "TripletMarginLoss", "Unflatten", "Upsample", "functional",
+    "SquaredLoss", "Tanh", "TripletMarginLoss", "Unflatten", "Upsample", "functional", "init",
 ]
