@@ -66,6 +66,7 @@ dlcore.graph
 dlcore.nn.modules
 dlcore.nn.functional dlcore.nn.init
 dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
+dlcore.nn.attention
 dlcore.nn
 dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules
 dlcore.optim.groups

@@ -24,6 +24,7 @@ from dlcore.nn.activations import (
     Softsign,
     Tanh,
 )
+from dlcore.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
 from dlcore.nn.images import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -93,7 +94,8 @@ __all__ = [
     "Hardsigmoid", "Hardswish", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm1d",
     "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "L1Loss", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear",
     "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module",
-    "ModuleList", "NLLLoss", "PReLU", "Parameter", "PixelShuffle", "PixelUnshuffle", "RMSNorm", "RNNCell",
-    "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign",
-    "SquaredLoss", "Tanh", "TripletMarginLoss", "Unflatten", "Upsample", "functional", "init",
+    "ModuleList", "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "PixelShuffle", "PixelUnshuffle",
+    "RMSNorm", "RNNCell", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
+    "Softplus", "Softsign", "SquaredLoss", "Tanh", "TransformerEncoder", "TransformerEncoderLayer",
+    "TripletMarginLoss", "Unflatten", "Upsample", "functional", "init",
 ]
