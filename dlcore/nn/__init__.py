@@ -25,6 +25,7 @@ from dlcore.nn.activations import (
     Tanh,
 )
 from dlcore.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
+from dlcore.nn.containers import ModuleList, Sequential
 from dlcore.nn.images import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -82,7 +83,7 @@ from dlcore.nn.losses import (
     SquaredLoss,
     TripletMarginLoss,
 )
-from dlcore.nn.modules import Buffer, Module, ModuleList, Parameter, Sequential
+from dlcore.nn.modules import Buffer, Module, Parameter
 from dlcore.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
