@@ -64,7 +64,7 @@ dlcore.graph.graph
 dlcore.graph
 
 dlcore.nn.modules
-dlcore.nn.containers dlcore.nn.functional dlcore.nn.init
+dlcore.nn.containers dlcore.nn.functional dlcore.nn.init dlcore.nn.summary
 dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
 dlcore.nn.attention
 dlcore.nn

@@ -85,6 +85,7 @@ from dlcore.nn.losses import (
 )
 from dlcore.nn.modules import Buffer, Module, Parameter
 from dlcore.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from dlcore.nn.summary import summary
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",
@@ -98,5 +99,5 @@ __all__ = [
     "ModuleList", "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "PixelShuffle", "PixelUnshuffle",
     "RMSNorm", "RNNCell", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
     "Softplus", "Softsign", "SquaredLoss", "Tanh", "TransformerEncoder", "TransformerEncoderLayer",
-    "TripletMarginLoss", "Unflatten", "Upsample", "functional", "init",
+    "TripletMarginLoss", "Unflatten", "Upsample", "functional", "init", "summary",
 ]
