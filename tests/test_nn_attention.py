@@ -12,7 +12,7 @@ from dlcore.testing import check_grads
 from dlcore.testing.strategies import SEEDS
 from tests.strategies import fewer
 
-N, QUERIES, KEYS, EMBED, HEADS = 2, 3, 4, 6, 2
+N, QUERIES, KEYS, EMBED, HEADS = 5, 3, 4, 6, 2  # all different, so that none can stand for another
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_sequence_that_attends_to_itself_is_pytorchs(torch, backend, batch_fir
 def test_a_causal_layer_needs_no_mask_that_says_so_and_takes_others_beside(torch, backend, padded):
     ours, theirs = twins(torch, "MultiheadAttention", 0, EMBED, HEADS)
     x = np.random.default_rng(0).standard_normal((KEYS, N, EMBED))
-    padding = np.array([[False, True, False, False], [False, False, False, True]]) if padded else None
+    padding = np.eye(N, KEYS, k=1, dtype=bool) if padded else None
     causal = np.triu(np.ones((KEYS, KEYS), bool), 1)
 
     def run(layer, make, x):

@@ -116,6 +116,12 @@ def test_orthogonal_rows_or_columns_have_length_one(backend, shape, seed):
     assert_allclose(product, np.eye(len(product)), atol=1e-12)
 
 
+def test_both_signs_of_an_orthogonal_matrix_are_drawn(backend):
+    drawn = [init.orthogonal_(dl.zeros((1, 1)), rng=dl.random.Generator(i)).item() for i in range(20)]
+
+    assert set(drawn) == {-1.0, 1.0}  # LAPACK's Q of a number is always 1
+
+
 @fewer(2)
 @given(mean=st.floats(-3, 3), std=st.floats(0.1, 3), a=st.floats(-2, 1), width=st.floats(0.1, 2), seed=SEEDS)
 def test_truncated_numbers_stay_within_their_bounds(mean, std, a, width, seed):
