@@ -70,16 +70,12 @@ def test_a_layer_is_pytorchs_with_its_state_and_gradients(torch, backend, name, 
 @pytest.mark.parametrize("layer", [nn.LayerNorm(3), nn.LayerNorm((2, 3), bias=False), nn.RMSNorm(3)], ids=str)
 def test_derivatives_of_a_norm_are_right_to_second_order(layer, backend):
     rng = np.random.default_rng(1)
-    sizes = layer.normalized_shape
+    sizes, count = layer.normalized_shape, len(list(layer.parameters()))
 
     def run(x, *weights):
         return getattr(F, "rms_norm" if type(layer) is nn.RMSNorm else "layer_norm")(x, sizes, *weights)
 
-    check_grads(run, *(dl.tensor(rng.standard_normal(s)) for s in [(2, 2, 3), *[sizes] * len(ids_of(layer))]))
-
-
-def ids_of(layer):
-    return list(layer.parameters())
+    check_grads(run, *(dl.tensor(rng.standard_normal(s)) for s in [(2, 2, 3), *[sizes] * count]))
 
 
 # --- embeddings ------------------------------------------------------------------------------------
