@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dlcore import nn
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
@@ -94,6 +96,13 @@ def test_the_index_names_every_page():
     index = (DOCS / "index.md").read_text("utf-8")
 
     assert [p.name for p in DOCS.glob("*.md") if p.name != "index.md" and f"]({p.name})" not in index] == []
+
+
+def test_the_page_of_layers_names_every_module_and_every_way_to_begin():
+    page = (DOCS / "nn.md").read_text("utf-8")
+    named = [*nn.__all__, *nn.init.__all__]
+
+    assert [n for n in named if f"`{n}`" not in page and f"nn.{n}" not in page] == ["calculate_gain"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

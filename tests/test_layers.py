@@ -64,8 +64,9 @@ dlcore.graph.graph
 dlcore.graph
 
 dlcore.nn.modules
-dlcore.nn.functional
+dlcore.nn.containers dlcore.nn.functional dlcore.nn.init dlcore.nn.summary
 dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
+dlcore.nn.attention
 dlcore.nn
 dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules
 dlcore.optim.groups

@@ -1,6 +1,6 @@
 """Neural networks: modules and layers, and what they compute as functions in ``functional``."""
 
-from dlcore.nn import functional
+from dlcore.nn import functional, init
 from dlcore.nn.activations import (
     CELU,
     ELU,
@@ -24,6 +24,8 @@ from dlcore.nn.activations import (
     Softsign,
     Tanh,
 )
+from dlcore.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
+from dlcore.nn.containers import ModuleList, Sequential
 from dlcore.nn.images import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -48,7 +50,24 @@ from dlcore.nn.images import (
     MaxPool2d,
     MaxPool3d,
 )
-from dlcore.nn.layers import Dropout, Flatten, Identity, Linear
+from dlcore.nn.layers import (
+    Bilinear,
+    CosineSimilarity,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    Embedding,
+    Flatten,
+    Identity,
+    LayerNorm,
+    Linear,
+    PixelShuffle,
+    PixelUnshuffle,
+    RMSNorm,
+    Unflatten,
+    Upsample,
+)
 from dlcore.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -64,18 +83,21 @@ from dlcore.nn.losses import (
     SquaredLoss,
     TripletMarginLoss,
 )
-from dlcore.nn.modules import Buffer, Module, ModuleList, Parameter, Sequential
+from dlcore.nn.modules import Buffer, Module, Parameter
 from dlcore.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from dlcore.nn.summary import summary
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",
-    "AdaptiveAvgPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss", "BCEWithLogitsLoss",
-    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Buffer", "Conv1d", "Conv2d", "Conv3d",
-    "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "CosineEmbeddingLoss", "CrossEntropyLoss",
-    "Dropout", "Flatten", "GRUCell", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeLoss",
-    "HuberLoss", "Identity", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "L1Loss",
-    "LSTMCell", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d",
-    "MaxPool3d", "Mish", "Module", "ModuleList", "NLLLoss", "PReLU", "Parameter", "RNNCell", "ReLU",
-    "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign",
-    "SquaredLoss", "Tanh", "TripletMarginLoss", "functional",
+    "AdaptiveAvgPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d",
+    "BatchNorm2d", "BatchNorm3d", "Bilinear", "Buffer", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d",
+    "ConvTranspose2d", "ConvTranspose3d", "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss",
+    "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Embedding", "Flatten", "GRUCell", "GroupNorm",
+    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm1d",
+    "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "L1Loss", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear",
+    "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module",
+    "ModuleList", "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "PixelShuffle", "PixelUnshuffle",
+    "RMSNorm", "RNNCell", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
+    "Softplus", "Softsign", "SquaredLoss", "Tanh", "TransformerEncoder", "TransformerEncoderLayer",
+    "TripletMarginLoss", "Unflatten", "Upsample", "functional", "init", "summary",
 ]

@@ -14,7 +14,7 @@ from backends import DType
 from dlcore.core import dtype_of
 from dlcore.tensors import Tensor, leaf_of, tensor
 
-__all__ = ["Buffer", "Module", "ModuleList", "Parameter", "Sequential"]
+__all__ = ["Buffer", "Module", "Parameter"]
 
 PARAMETER, BUFFER = "parameter", "buffer"
 T = TypeVar("T")
@@ -62,6 +62,27 @@ def _undefined(self: Module, *args: Any, **kwargs: Any) -> Any:
                               "computes")
 
 
+class HookHandle:
+    """What ends a hook: by :meth:`remove`, or as the end of a ``with`` block."""
+
+    def __init__(self, module: Module, hook: Callable[..., Any]) -> None:
+        self.module: Module | None = module
+        self.hook = hook
+
+    def remove(self) -> None:
+        """Call the hook no more; nothing happens the second time."""
+        if self.module is not None:
+            hooks = list(self.module.forward_hooks)
+            del hooks[next(i for i, hook in enumerate(hooks) if hook is self.hook)]
+            self.module.forward_hooks, self.module = tuple(hooks), None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.remove()
+
+
 class Module:
     """Something with parameters: a subclass sets attributes and defines ``forward``.
 
@@ -83,15 +104,44 @@ class Module:
     forward: Callable[..., Any] = _undefined
     """What the module computes; calling the module calls it."""
 
+    forward_hooks: tuple[Callable[..., Any], ...] = ()
+    """What is called after ``forward``; see :meth:`register_forward_hook`.  No part of the state."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What ``forward`` computes."""
-        return self.forward(*args, **kwargs)
+        """What ``forward`` computes, or what a hook puts in its place."""
+        out = self.forward(*args, **kwargs)
+        for hook in self.forward_hooks:
+            replaced = hook(self, args, out)
+            out = out if replaced is None else replaced
+        return out
+
+    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> HookHandle:
+        """From now on, ``hook(module, args, output)`` is called whenever the module was.
+
+        Hooks are called in the order they came; a copy of the module has them as well.
+
+        Args:
+            hook: sees the module, its positional arguments and what came out.  What it returns takes the
+                place of that, unless it is None.
+
+            >>> import dlcore as dl
+            >>> model, shapes = dl.nn.Linear(3, 2), []
+            >>> with model.register_forward_hook(lambda module, args, out: shapes.append(out.shape)):
+            ...     _ = model(dl.ones((4, 3)))
+            >>> shapes
+            [(4, 2)]
+        """
+        if not callable(hook):
+            raise TypeError(f"register_forward_hook: needs a function of (module, args, output), got "
+                            f"{type(hook).__name__}")
+        self.forward_hooks = (*self.forward_hooks, hook)
+        return HookHandle(self, hook)
 
     # --- what it holds -------------------------------------------------------------------------
 
     def parts(self) -> Iterator[tuple[str, Any]]:
-        """Everything that is set on this module, by name, in the order it was set."""
-        yield from vars(self).items()
+        """Everything that is set on this module but hooks, by name, in the order it was set."""
+        return ((name, part) for name, part in vars(self).items() if name != "forward_hooks")
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module, named ``""``, and every module below it with its dotted name, each once."""
@@ -100,6 +150,14 @@ class Module:
     def modules(self) -> Iterator[Module]:
         """This module and every module below it, each once."""
         return (m for _, m in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules below this one that have no other in between, with their names, each once."""
+        return _once(x for name, part in self.parts() for x in _children(part, name))
+
+    def children(self) -> Iterator[Module]:
+        """The modules below this one that have no other in between, each once."""
+        return (m for _, m in self.named_children())
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Every parameter with its dotted name; one that is used in two places by its first."""
@@ -167,6 +225,27 @@ class Module:
     def eval(self) -> Self:
         """Switch this module and all below it to predicting; returns it."""
         return self.train(False)
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call ``fn`` with every module below, each once, and at last with this one; returns it.
+
+            >>> import dlcore as dl
+            >>> def start(module):
+            ...     if isinstance(module, dl.nn.Linear):
+            ...         dl.nn.init.ones_(module.weight)
+            >>> dl.nn.Sequential(dl.nn.Linear(2, 1)).apply(start)[0].weight.tolist()
+            [[1.0, 1.0]]
+        """
+        for module in list(_upwards(self, set())):
+            fn(module)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let all parameters gather gradients, or freeze them; returns the module."""
+        for p in self.parameters():
+            if p.requires_grad != requires_grad:
+                p.requires_grad = requires_grad
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -246,6 +325,15 @@ def _walk(thing: Any, name: str = "", path: tuple[Any, ...] = ()) -> Iterator[tu
         yield from _walk(child, f"{name}.{key}" if name else str(key), (*path, thing))
 
 
+def _upwards(module: Module, seen: set[int]) -> Iterator[Module]:
+    """Every module below ``module``, those below it before each, each once."""
+    seen.add(id(module))
+    for child in module.children():
+        if id(child) not in seen:
+            yield from _upwards(child, seen)
+    yield module
+
+
 def _tensors(module: Module, *roles: str) -> Iterator[tuple[str, Tensor]]:
     return ((n, x) for n, x in _walk(module) if type(x) is Tensor and x.role in roles)
 
@@ -301,58 +389,3 @@ def _children(part: Any, name: str, path: tuple[Any, ...] = ()) -> list[tuple[st
         return []
     inside = part.items() if isinstance(part, dict) else enumerate(part)
     return [found for key, x in inside for found in _children(x, f"{name}.{key}", (*path, part))]
-
-
-# --- several modules in a row --------------------------------------------------------------------
-
-
-class ModuleList(Module):
-    """Modules in a list, numbered in names; a plain Python list as an attribute does the same."""
-
-    def __init__(self, modules: Iterable[Any] = ()) -> None:
-        self.layers: list[Any] = []
-        for layer in modules:
-            self.append(layer)
-
-    def append(self, layer: Any) -> Self:
-        """Add a module at the end; returns the list."""
-        if not callable(layer):
-            raise TypeError(f"{type(self).__name__}: layer {len(self.layers)} is a "
-                            f"{type(layer).__name__}, not a module or a function")
-        self.layers.append(layer)
-        return self
-
-    def parts(self) -> Iterator[tuple[str, Any]]:
-        """The layers by their numbers, and what else is set."""
-        for name, part in super().parts():
-            if name == "layers":
-                yield from ((str(i), layer) for i, layer in enumerate(part))
-            else:
-                yield name, part
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.layers)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.layers[index]
-
-
-class Sequential(ModuleList):
-    """Modules, or functions of one tensor, applied one after the other.
-
-        >>> import dlcore as dl
-        >>> Sequential(dl.square, dl.sum)(dl.tensor([3.0, 4.0])).item()
-        25.0
-    """
-
-    def __init__(self, *layers: Any) -> None:
-        super().__init__(layers)
-
-    def forward(self, x: Any) -> Any:
-        """What the last layer makes of what the one before it makes, and so on."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
