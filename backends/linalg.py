@@ -46,6 +46,11 @@ class Linalg:
             places = [i for i in indices(wrong.shape) if bool(wrong[i])]
             raise MatrixError(complaint + (f", at {places[0]} in the stack" if places[0] else ""))
 
+    def demand_finite(self, name: str, x: Array) -> None:
+        """Refuse nan and infinities, with which an iteration of LAPACK's may never end."""
+        wrong = ~self.xp.all(self.xp.isfinite(x), axis=(-2, -1))
+        self.demand(wrong, f"{name}: the matrix holds a nan or an infinity")
+
     def possible(self, condition: Array) -> bool:
         """Whether ``condition`` may hold somewhere; True where only waiting could tell."""
         return bool(self.xp.any(condition))
@@ -107,14 +112,18 @@ class Linalg:
 
     def eigh(self, x: Array) -> tuple[Array, Array]:
         """The eigenvalues of the symmetric part of x, in ascending order, and eigenvectors as columns."""
-        values, vectors = self.attempt(self.library.eigh, DIVERGED.format("eigh"), self._symmetric(x))
+        symmetric = self._symmetric(x)
+        self.demand_finite("eigh", symmetric)
+        values, vectors = self.attempt(self.library.eigh, DIVERGED.format("eigh"), symmetric)
         vectors, = self.turned(values, vectors)
         return self._narrow(x, values), self._narrow(x, vectors)
 
     def svd(self, x: Array, *, full_matrices: bool) -> tuple[Array, Array, Array]:
         """u, the singular values in descending order, and vᵀ, whose product is x."""
         function = lambda a: self.library.svd(a, full_matrices=full_matrices)
-        u, s, v = self.attempt(function, DIVERGED.format("svd"), self._wide(x))
+        wide = self._wide(x)
+        self.demand_finite("svd", wide)
+        u, s, v = self.attempt(function, DIVERGED.format("svd"), wide)
         k = s.shape[-1]
         if k and u.shape[-1] == v.shape[-2] == k:
             vanishing = self.vanishing(s, max(x.shape[-2:]))
