@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-COMPILER = shutil.which("g++") or shutil.which("clang++")
+GPP = shutil.which("g++")
+COMPILER = GPP or shutil.which("clang++")
 needs_compiler = pytest.mark.skipif(
     COMPILER is None, reason="kernels run on the host only with g++ or clang++"
 )
+SANITIZER = ["-O1", "-g", "-fsanitize=address"]
 FLAGS = ["-O0", "-w", "-shared", "-fPIC", "-std=c++17"]
-"""How kernels are compiled; what checks their bounds adds its own flag here."""
+"""How kernels are compiled; what checks their bounds adds SANITIZER."""
 
 PREAMBLE = """
 #include <complex>
@@ -65,3 +67,15 @@ def compiled(source):
     library = ctypes.CDLL(str(folder / "k.so"))
     shutil.rmtree(folder)
     return library.k
+
+
+def environment_of_sanitizer():
+    """What a process needs in its environment to run code compiled with ``SANITIZER``."""
+    found = subprocess.run(
+        ["g++", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True
+    )
+    return {
+        "LD_PRELOAD": found.stdout.strip(),
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python leaves much behind
+        "PYTHONMALLOC": "malloc",
+    }
