@@ -56,7 +56,12 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
         return ndarray(self.host[wrapped(self, index)])
 
     def __setitem__(self, index, value) -> None:
-        self.host[wrapped(self, index)] = hidden(value)
+        places = wrapped(self, index)
+        if any(isinstance(i, np.ndarray) and i.dtype != bool for i in places):
+            numbered = np.arange(self.size).reshape(self.shape)[places]
+            if np.unique(numbered).size < numbered.size:
+                raise ValueError("a place is written twice; which value stays, CuPy leaves open")
+        self.host[places] = hidden(value)
 
     def astype(self, dtype):
         return ndarray(self.host.astype(dtype))
@@ -70,6 +75,15 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
     device = property(lambda self: types.SimpleNamespace(id=0))
     T = property(lambda self: ndarray(self.host.T))
     mT = property(lambda self: ndarray(self.host.mT))
+
+
+def refuse(name):
+    """Let an attribute that reads a value, and so waits for the device unseen, be an error."""
+
+    def read(self, *args):
+        raise TypeError(f"{name} of an array waits for the device where no meter sees it")
+
+    setattr(ndarray, name, read)
 
 
 def delegate(name):
@@ -86,6 +100,8 @@ OPERATORS = (
     "add", "sub", "mul", "truediv", "mod", "neg", "abs", "rshift", "lshift", "and", "or", "invert",
     "lt", "le", "gt", "ge", "eq", "ne",
 )  # fmt: skip
+for _name in ("__bool__", "__int__", "__float__", "__complex__", "item", "tolist", "get"):
+    refuse(_name)
 for _name in ("shape", "ndim", "size", "dtype", "itemsize", "nbytes", "strides"):
     delegate(_name)
 for _stem in OPERATORS:
@@ -343,9 +359,9 @@ def filled(name, library, **own):
     return module
 
 
-@cache
-def load():
-    """A backend made by the file of the CUDA backend, computing with the stand-in."""
+@contextlib.contextmanager
+def installed():
+    """Lets the files of the CUDA backend be imported anew, and find the stand-in for CuPy."""
     if COMPILER is None:
         raise backends.BackendError("kernels run on the host only with g++ or clang++")
     names = ("cupy_backend", "cupy_linalg", "cuda_kernels")
@@ -353,6 +369,13 @@ def load():
         for name in names:  # the real ones, if there are any, come back at the end of the block
             sys.modules.pop(f"backends.{name}", None)
             vars(backends).pop(name, None)
+        yield
+
+
+@cache
+def load():
+    """A backend made by the file of the CUDA backend, computing with the stand-in."""
+    with installed():
         backend = importlib.import_module("backends.cupy_backend").CupyBackend()
     backend.name = "fakecuda"
     return backend

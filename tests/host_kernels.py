@@ -1,14 +1,17 @@
 """Kernels of the CUDA backend on the host: their own text in a loop, compiled by a C++ compiler."""
 
 import ctypes
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parent.parent
 GPP = shutil.which("g++")
 COMPILER = GPP or shutil.which("clang++")
 needs_compiler = pytest.mark.skipif(
@@ -62,20 +65,25 @@ def compiled(source):
     """The function ``k`` of a C++ source."""
     folder = Path(tempfile.mkdtemp())
     (folder / "k.cpp").write_text(source)
-    command = [COMPILER, *FLAGS, "-o", "k.so", "k.cpp"]
+    command = [COMPILER, *FLAGS, f"-I{ROOT / 'tests'}", "-o", "k.so", "k.cpp"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     library = ctypes.CDLL(str(folder / "k.so"))
     shutil.rmtree(folder)
     return library.k
 
 
-def environment_of_sanitizer():
-    """What a process needs in its environment to run code compiled with ``SANITIZER``."""
-    found = subprocess.run(
-        ["g++", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True
-    )
-    return {
-        "LD_PRELOAD": found.stdout.strip(),
+def sanitized(*arguments):
+    """What Python did with ``arguments`` where AddressSanitizer watches what ``SANITIZER`` compiled."""
+    if GPP is None:
+        raise RuntimeError("the bounds of kernels are checked with g++; install the package g++")
+    command = [GPP, "-print-file-name=libasan.so"]
+    library = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    environment = {
+        "LD_PRELOAD": library,
         "ASAN_OPTIONS": "detect_leaks=0",  # Python leaves much behind
         "PYTHONMALLOC": "malloc",
     }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT, env=os.environ | environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip

@@ -28,14 +28,6 @@ def real_cupy():
         return importlib.import_module("cupy")
 
 
-@pytest.fixture(scope="module")
-def compiler():
-    """The C++ compiler that builds kernels for the host."""
-    if host_kernels.GPP is None:
-        pytest.fail("kernels run on the host only with a C++ compiler: install the package g++")
-    return host_kernels.GPP
-
-
 # --- calls -------------------------------------------------------------------------
 
 
@@ -68,12 +60,8 @@ def test_every_kernel_compiles_for_the_device(name, architecture):
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_every_kernel_computes_what_numpy_does_inside_its_arrays(compiler, name):
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.kernel_cases", "--sanitize", name],
-        cwd=ROOT, env=os.environ | host_kernels.environment_of_sanitizer(),
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
+def test_every_kernel_computes_what_numpy_does_inside_its_arrays(name):
+    done = host_kernels.sanitized("-m", "tests.kernel_cases", "--sanitize", name)
 
     assert done.returncode == 0, done.stderr
     runs = len(kernel_cases.SIZES) * len(kernel_cases.CASES[name].dtypes) * 2
@@ -84,11 +72,13 @@ def test_every_kernel_computes_what_numpy_does_inside_its_arrays(compiler, name)
 
 
 @pytest.fixture(scope="module")
-def driver(compiler, tmp_path_factory):
+def driver(tmp_path_factory):
     """A folder with a library that stands in for NVIDIA's driver."""
+    if host_kernels.GPP is None:
+        pytest.fail("the stand-in for the driver is compiled with g++: install the package g++")
     folder = tmp_path_factory.mktemp("driver")
     source = ROOT / "tests" / "fake_driver.cpp"
-    command = [compiler, "-shared", "-fPIC", "-o", str(folder / "libcuda.so.1"), str(source)]
+    command = [host_kernels.GPP, "-shared", "-fPIC", "-o", str(folder / "libcuda.so.1"), str(source)]
     subprocess.run(command, check=True)
     return folder
 
