@@ -128,6 +128,7 @@ def test_data_of_the_host_is_a_copy_to_the_device_by_its_line(device, operation,
         lambda x: dl.random.normal((3,)),
         lambda x: x[0, None, ..., 1:],
         lambda x: x.at[0].set(x[1]),
+        lambda x: x.at[0].set(1.5).at[1].add(2),
         dl.grad(lambda v: dl.sum(dl.logsumexp(v, axis=0))),
     ],
 )
@@ -136,6 +137,24 @@ def test_computing_with_numbers_of_python_copies_nothing(device, compute):
 
     with dl.transfer_meter() as meter:
         compute(x)
+
+    assert str(meter) == "no transfers"
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda x: nn.functional.interpolate(x, scale_factor=1.5, mode="bilinear"),
+        nn.AdaptiveAvgPool2d(3),
+    ],
+)
+def test_the_taps_of_a_layer_are_copied_once(device, layer):
+    slope = dl.grad(lambda v: dl.sum(layer(v) ** 2))
+    x = dl.random.normal((1, 2, 5, 7))
+    slope(x)
+
+    with dl.transfer_meter() as meter:
+        slope(x)
 
     assert str(meter) == "no transfers"
 

@@ -159,6 +159,8 @@ def beside(x: V, data: Any) -> V:
     if given.size == 0 and not host.is_array(data):
         given = host.array(data, int64)
     xp = backend_of(x.array) if type(x) is core.Tensor else x.xp  # type: ignore[attr-defined]  # a Symbol says so
+    if given.ndim == 0:  # made there, where an array would be copied there
+        return core.Tensor(xp.full((), given.item(), given.dtype))
     return core.Tensor(xp.from_host(given))
 
 
