@@ -131,9 +131,10 @@ class CupyBackend(Backend):
             return cp.eye(n_rows, n_cols, k, self._dtype_or_default(dtype))
 
     def from_host(self, host_array: Any, dtype: Any = None) -> Array:
-        transfers.to_device(host_array.nbytes, self.name)
+        dtype = host_array.dtype if dtype is None else self.dtype(dtype)  # converted before it is copied
+        transfers.to_device(host_array.size * dtype.itemsize, self.name)
         with self.scope():
-            return cp.array(host_array, None if dtype is None else self.dtype(dtype), order="C")
+            return cp.array(host_array, dtype, order="C")
 
     def to_host(self, x: Array) -> Any:
         transfers.to_host(x.nbytes, self.name)

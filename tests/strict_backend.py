@@ -42,8 +42,9 @@ class StrictBackend(Backend):
     # --- in and out of the wrapped arrays ----------------------------------------
 
     def from_host(self, host_array: Any, dtype: Any = None) -> Array:
-        transfers.to_device(host_array.nbytes, self.name)
-        return self._made(host_array, dtype)
+        made = self._made(host_array, dtype)
+        transfers.to_device(made._array.nbytes, self.name)
+        return made
 
     def to_host(self, x: Array) -> Any:
         inside = self._opened(x)

@@ -11,7 +11,9 @@ import pytest
 import backends
 import dlcore as dl
 from dlcore import nn
+from dlcore.testing.calls import called, letters, outputs
 from tests import backend_laws, fake_cupy
+from tests.strategies import SUBJECTS
 from tests.training import Training
 
 HERE = Path(__file__).name
@@ -71,6 +73,26 @@ def test_what_the_meter_does_not_see_does_not_pass_the_stand_in_either():
             dl.ones(3).numpy()
             dl.tensor([1.0])
     assert fake_cupy.traffic == {"to_host": meter.to_host.times, "to_device": meter.to_device.times}
+
+
+@pytest.mark.parametrize("name", [name for name in SUBJECTS if name != "nonzero"])
+def test_no_operation_copies_or_waits_once_it_is_warm(device, name):
+    for sample in SUBJECTS[name].samples:
+        call = called(SUBJECTS[name], sample, dict.fromkeys(letters(sample), 2), seed=0)
+        tensors = call.tensors(requires_grad=True)
+
+        def run(call=call, tensors=tensors):
+            for out in outputs(call(*tensors)):
+                if out.requires_grad:
+                    out.backward(dl.ones_like(out), retain_graph=True)
+
+        run()
+        fake_cupy.traffic.clear()
+        with dl.transfer_meter() as meter:
+            run()
+
+        assert str(meter) == "no transfers"
+        assert fake_cupy.traffic == {}  # nor any that no meter sees
 
 
 # --- what counts -------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from backends import promote
 from backends.dtypes import float32, int64
 from dlcore.core import Array, Primitive, V, dtype_of, linear
+from dlcore.ops.indexing import constant
 from dlcore.samples import sample
 from dlcore.shaping import Shape
 
@@ -68,12 +69,6 @@ def _steps(places: tuple[int, ...]) -> slice | None:
     return slice(places[0], places[-1] + 1, step) if even else None
 
 
-@lru_cache(maxsize=1024)
-def _constant(xp: Any, values: tuple[float, ...], dtype: Any) -> Array:
-    """``values`` as an array, copied to its device once: the taps of a layer are the same at every step."""
-    return xp.asarray(list(values), dtype)
-
-
 def _resample(xp: Any, x: Array, *, axis: int, taps: Taps) -> Array:
     wide = xp.astype(x, promote(dtype_of(x), float32)) if dtype_of(x).kind == "float" else x
     before, after = (slice(None),) * axis, (1,) * (x.ndim - axis - 1)
@@ -82,11 +77,11 @@ def _resample(xp: Any, x: Array, *, axis: int, taps: Taps) -> Array:
     for places, weights in zip(taps.places, taps.weights, strict=True):
         steps = _steps(places)
         if steps is None:
-            part = xp.take(wide, _constant(xp, places, int64), axis)
+            part = xp.take(wide, constant(xp, places, int64), axis)
         else:
             part = wide[(*before, steps, ...)]
         if len(common) > 1:
-            part = part * xp.reshape(_constant(xp, weights, wide.dtype), (-1, *after))
+            part = part * xp.reshape(constant(xp, weights, wide.dtype), (-1, *after))
         total = part if total is None else total + part
     if len(common) == 1 and common != {1.0}:
         total = total * common.pop()
