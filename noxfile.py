@@ -77,6 +77,16 @@ def cuda(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", "cuda", *session.posargs)
 
 
+@nox.session(name="cuda-on-cpu")
+def cuda_on_cpu(session: nox.Session) -> None:
+    """Prove what can be proven of the CUDA backend without a device; needs g++, skips nothing."""
+    compiler = ["nvidia-cuda-nvrtc~=13.0", "nvidia-cuda-runtime~=13.0"]  # 126 MB where cupy[ctk] has 1.2 GB
+    install(session, "-e", ".[test,half,cuda13-system]", *compiler)
+    subjects = ("cuda_on_cpu", "planted_mistakes", "backend_cupy", "optim_cupy", "transfers")
+    tests = session.posargs or [f"tests/test_{subject}.py" for subject in subjects]
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "cuda_on_cpu or not cuda", *tests)
+
+
 @nox.session
 def peers(session: nox.Session) -> None:
     """Compare with PyTorch and JAX, and check functions of theirs; both are large."""

@@ -25,9 +25,11 @@ from backends.registry import (
     synchronize,
     use_backend,
 )
+from backends.transfers import TransferMeter, transfer_guard, transfer_meter
 
 __all__ = [
-    "OWNERS", "Array", "Backend", "BackendError", "DType", "DeviceTransferError", "as_dtype",
+    "OWNERS", "Array", "Backend", "BackendError", "DType", "DeviceTransferError", "TransferMeter", "as_dtype",
     "available_backends", "backend_of", "current", "get_backend", "get_default_dtype", "promote",
-    "register_backend", "set_backend", "set_default_dtype", "synchronize", "use_backend",
+    "register_backend", "set_backend", "set_default_dtype", "synchronize", "transfer_guard", "transfer_meter",
+    "use_backend",
 ]

@@ -24,9 +24,10 @@ from typing import Any
 import array_api_compat.cupy as compat
 import cupy as cp
 import cupyx
+import numpy as np
 from cupyx.scipy import special
 
-from backends import cuda_kernels
+from backends import cuda_kernels, transfers
 from backends.base import Axis, Backend, Index, reduced_size
 from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16, float32, get_default_dtype, int64
@@ -64,6 +65,7 @@ class CupyBackend(Backend):
         return super().scope() if self._alone else self.device
 
     def synchronize(self) -> None:
+        transfers.waits_as_told()
         with self.scope():
             cp.cuda.get_current_stream().synchronize()
             self._raise_reported()
@@ -93,10 +95,9 @@ class CupyBackend(Backend):
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         if self.owns(x):
             return x if dtype is None else self.astype(x, dtype)
-        if dtype is None and type(x) in (bool, int, float, complex):
-            dtype = type(x)
-        with self.scope():
-            return cp.asarray(x, None if dtype is None else self.dtype(dtype))
+        if type(x) in (bool, int, float, complex):
+            return self.full((), x, dtype)  # by a kernel; cp.asarray would copy from the host
+        return self.from_host(np.asarray(x), dtype)
 
     def empty(self, shape: Shape, dtype: Any = None) -> Array:
         with self.scope():
@@ -130,10 +131,13 @@ class CupyBackend(Backend):
             return cp.eye(n_rows, n_cols, k, self._dtype_or_default(dtype))
 
     def from_host(self, host_array: Any, dtype: Any = None) -> Array:
+        dtype = host_array.dtype if dtype is None else self.dtype(dtype)  # converted before it is copied
+        transfers.to_device(host_array.size * dtype.itemsize, self.name)
         with self.scope():
-            return cp.array(host_array, None if dtype is None else self.dtype(dtype), order="C")
+            return cp.array(host_array, dtype, order="C")
 
     def to_host(self, x: Array) -> Any:
+        transfers.to_host(x.nbytes, self.name)
         host_array = cp.asnumpy(x)
         self._raise_reported()
         return host_array
@@ -188,6 +192,11 @@ class CupyBackend(Backend):
         places = self._bounded(indices, x.shape[axis], "scatter_add")
         return self._add_at(cp.copy(x), (*(slice(None),) * axis, places), values)
 
+    def nonzero(self, x: Array) -> tuple[Array, ...]:
+        """The places of what is not 0, an array for each axis."""
+        transfers.waits_for_shape(self.name)
+        return cp.nonzero(x)
+
     def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
         return cp.take(x, self._bounded(indices, x.shape[axis], "take"), axis)
 
@@ -197,6 +206,8 @@ class CupyBackend(Backend):
 
     def _bounded_index(self, shape: Shape, index: Index, operation: str) -> Index:
         """``index`` with every integer array held inside its axis; CuPy would wrap it silently."""
+        if any(map(_is_mask, index)):
+            transfers.waits_for_shape(self.name)
         used = sum(i.ndim if _is_mask(i) else i is not None and i is not Ellipsis for i in index)
         bounded = []
         axis = 0

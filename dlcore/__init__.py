@@ -29,6 +29,8 @@ from backends import (
     set_backend,
     set_default_dtype,
     synchronize,
+    transfer_guard,
+    transfer_meter,
     use_backend,
 )
 from backends.dtypes import (
@@ -64,7 +66,8 @@ __all__ = [
     "get_default_dtype", "grad", "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian",
     "jvp", "linalg", "linspace", "nn", "no_grad", "ones", "ops", "optim", "random", "register_backend",
     "remat", "set_backend", "set_default_dtype", "stop_gradient", "synchronize", "tensor", "testing",
-    "train", "uint8", "uint16", "uint32", "uint64", "use_backend", "value_and_grad", "viz", "vjp",
+    "train", "transfer_guard", "transfer_meter",
+    "uint8", "uint16", "uint32", "uint64", "use_backend", "value_and_grad", "viz", "vjp",
     "zeros",
 ]
 __all__ += ops.__all__

@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 import backends
 from tests import fake_cupy
 
-backends.register_backend("fakecuda", "tests.fake_cupy", "load")
+STAND_IN = "fakecuda"
+backends.register_backend(STAND_IN, "tests.fake_cupy", "load")
 
 on_every_backend = pytest.mark.parametrize(
     "backend",

@@ -37,9 +37,25 @@ def backend(request):
         yield chosen
 
 
+def asked_for(item, marker):
+    """Whether the run was asked for the tests with this marker, as by ``pytest -m cuda``."""
+    return re.search(rf"(?<!not )\b{marker}\b", item.config.getoption("markexpr"))
+
+
 def pytest_runtest_setup(item):
     """Skip a cuda test without a device, or fail it if the run was asked for cuda tests."""
     if item.get_closest_marker("cuda") and why_no_cuda():
-        if re.search(r"(?<!not )\bcuda\b", item.config.getoption("markexpr")):
+        if asked_for(item, "cuda"):
             pytest.fail(why_no_cuda(), pytrace=False)
         pytest.skip(why_no_cuda())
+    if item.get_closest_marker("cuda_on_cpu") and not asked_for(item, "cuda_on_cpu"):
+        pytest.skip("needs CuPy and compilers, and minutes: nox -s cuda-on-cpu")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """A run that was asked for cuda_on_cpu skips nothing: what is missing there is an error."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and asked_for(item, "cuda_on_cpu"):
+        report.outcome = "failed"
+    return report

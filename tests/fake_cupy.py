@@ -11,29 +11,30 @@ import ctypes
 import importlib
 import math
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import types
+from collections import Counter
 from ctypes import c_void_p
 from functools import cache, partial
-from pathlib import Path
 from unittest import mock
 
 import array_api_strict
 import numpy as np
-import pytest
 import scipy.special
 
 import backends
 from tests.cupy_signatures import bind, known
-
-COMPILER = shutil.which("g++") or shutil.which("clang++")
-needs_compiler = pytest.mark.skipif(
-    COMPILER is None, reason="kernels run on the host only with g++ or clang++"
+from tests.host_kernels import (
+    COMPILER,
+    compiled,
+    loop,
+    needs_compiler,  # noqa: F401  what tests on the stand-in ask for
+    widened,
 )
+
 ATOMIC = ("int32", "int64", "uint32", "uint64", "float16", "float32", "float64")
+traffic = Counter()
+"""Every copy between host and device, whoever made it and whether or not anybody watches."""
 
 
 # --- arrays --------------------------------------------------------------------------
@@ -55,7 +56,12 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
         return ndarray(self.host[wrapped(self, index)])
 
     def __setitem__(self, index, value) -> None:
-        self.host[wrapped(self, index)] = hidden(value)
+        places = wrapped(self, index)
+        if any(isinstance(i, np.ndarray) and i.dtype != bool for i in places):
+            numbered = np.arange(self.size).reshape(self.shape)[places]
+            if np.unique(numbered).size < numbered.size:
+                raise ValueError("a place is written twice; which value stays, CuPy leaves open")
+        self.host[places] = hidden(value)
 
     def astype(self, dtype):
         return ndarray(self.host.astype(dtype))
@@ -69,6 +75,15 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
     device = property(lambda self: types.SimpleNamespace(id=0))
     T = property(lambda self: ndarray(self.host.T))
     mT = property(lambda self: ndarray(self.host.mT))
+
+
+def refuse(name):
+    """Let an attribute that reads a value, and so waits for the device unseen, be an error."""
+
+    def read(self, *args):
+        raise TypeError(f"{name} of an array waits for the device where no meter sees it")
+
+    setattr(ndarray, name, read)
 
 
 def delegate(name):
@@ -85,7 +100,9 @@ OPERATORS = (
     "add", "sub", "mul", "truediv", "mod", "neg", "abs", "rshift", "lshift", "and", "or", "invert",
     "lt", "le", "gt", "ge", "eq", "ne",
 )  # fmt: skip
-for _name in ("shape", "ndim", "size", "dtype", "itemsize", "strides"):
+for _name in ("__bool__", "__int__", "__float__", "__complex__", "item", "tolist", "get"):
+    refuse(_name)
+for _name in ("shape", "ndim", "size", "dtype", "itemsize", "nbytes", "strides"):
     delegate(_name)
 for _stem in OPERATORS:
     operate(f"__{_stem}__")
@@ -155,7 +172,14 @@ def plainly(function, *args, **kwargs):
 
 
 def array(x, dtype=None, order="C"):
+    if not isinstance(x, ndarray):
+        traffic["to_device"] += 1
     return ndarray(np.array(hidden(x) if isinstance(x, ndarray) else x, dtype, order=order))
+
+
+def asnumpy(x):
+    traffic["to_host"] += 1
+    return x.host.copy()
 
 
 def scatter_add(x, index, values):
@@ -215,21 +239,6 @@ OWN = {
 
 # --- kernels -------------------------------------------------------------------------
 
-PREAMBLE = """
-#include <complex>
-#include <cstdint>
-typedef long long int64; typedef unsigned long long uint64;
-static inline uint64 __umul64hi(uint64 a, uint64 b) {
-    return (uint64)(((unsigned __int128)a * b) >> 64);
-}
-"""
-C_TYPES = {
-    "bool": "bool", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long long",
-    "uint8": "unsigned char", "uint16": "unsigned short", "uint32": "unsigned",
-    "uint64": "unsigned long long", "float32": "float", "float64": "double",
-    "complex64": "std::complex<float>", "complex128": "std::complex<double>",
-}  # fmt: skip
-
 
 class ElementwiseKernel:
     """A kernel that a loop on the host runs; halves are computed in float32."""
@@ -260,7 +269,7 @@ class ElementwiseKernel:
                 [*args[: self.nin], *outs], self.params, types_, strict=True
             )
         ]
-        function = compiled(self.source(tuple(map(widened, types_))))
+        function = compiled(loop(self.params, self.operation, tuple(map(widened, types_))))
         function(ctypes.c_longlong(math.prod(shape)), *(c_void_p(h.ctypes.data) for h in host))
         for out, computed in zip(outs, host[self.nin :], strict=True):
             out.host[...] = computed.reshape(out.shape).astype(out.dtype)
@@ -280,41 +289,10 @@ class ElementwiseKernel:
         x = np.asarray(hidden(a)).astype(numpy_type(widened(type_)))
         return np.array(x if raw else np.broadcast_to(x, shape), order="C")
 
-    def source(self, types_):
-        """The loop around the operation."""
-        pointers = ", ".join(f"{C_TYPES[t]}* p{n}" for n, t in enumerate(types_))
-        names = "".join(
-            f"{C_TYPES[t]}{'*' if raw else '&'} {name} = p{n}{'' if raw else '[i]'};\n"
-            for n, (t, (raw, _, name)) in enumerate(zip(types_, self.params, strict=True))
-        )
-        letters = {kind: t for t, (_, kind, _) in zip(types_, self.params, strict=True)}
-        aliases = "".join(f"typedef {C_TYPES[t]} {k};\n" for k, t in letters.items() if len(k) == 1)
-        return (
-            f'{PREAMBLE}{aliases}extern "C" void k(long long n, {pointers}) {{\n'
-            f"for (long long i = 0; i < n; ++i) {{\n{names}{self.operation};\n}} }}"
-        )
-
-
-def widened(type_):
-    """The type in which the host computes ``type_``."""
-    return "float32" if type_ in ("float16", "bfloat16") else type_
-
 
 def numpy_type(type_):
     """The NumPy dtype of a name."""
     return backends.get_backend("cpu").dtype(type_)
-
-
-@cache
-def compiled(source):
-    """The function ``k`` of a C++ source."""
-    folder = Path(tempfile.mkdtemp())
-    (folder / "k.cpp").write_text(source)
-    command = [COMPILER, "-O0", "-w", "-shared", "-fPIC", "-std=c++17", "-o", "k.so", "k.cpp"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    library = ctypes.CDLL(str(folder / "k.so"))
-    shutil.rmtree(folder)
-    return library.k
 
 
 # --- modules -------------------------------------------------------------------------
@@ -329,7 +307,7 @@ def modules():
         array=array,
         asarray=array,
         dtype=np.dtype,
-        asnumpy=lambda x: hidden(x).copy(),
+        asnumpy=asnumpy,
         ElementwiseKernel=ElementwiseKernel,
     )
     cupy.cuda = types.SimpleNamespace(
@@ -381,9 +359,9 @@ def filled(name, library, **own):
     return module
 
 
-@cache
-def load():
-    """A backend made by the file of the CUDA backend, computing with the stand-in."""
+@contextlib.contextmanager
+def installed():
+    """Lets the files of the CUDA backend be imported anew, and find the stand-in for CuPy."""
     if COMPILER is None:
         raise backends.BackendError("kernels run on the host only with g++ or clang++")
     names = ("cupy_backend", "cupy_linalg", "cuda_kernels")
@@ -391,6 +369,18 @@ def load():
         for name in names:  # the real ones, if there are any, come back at the end of the block
             sys.modules.pop(f"backends.{name}", None)
             vars(backends).pop(name, None)
+        yield
+
+
+@cache
+def load():
+    """A backend made by the file of the CUDA backend, computing with the stand-in."""
+    with installed():
         backend = importlib.import_module("backends.cupy_backend").CupyBackend()
     backend.name = "fakecuda"
     return backend
+
+
+def kernels():
+    """The file of kernels, as the stand-in runs them."""
+    return type(load()).random_words.__globals__["cuda_kernels"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import array_api_strict as strict
 
+from backends import transfers
 from backends.base import Backend, Index
 from backends.dtypes import DType
 from backends.errors import BackendError
@@ -41,42 +42,64 @@ class StrictBackend(Backend):
     # --- in and out of the wrapped arrays ----------------------------------------
 
     def from_host(self, host_array: Any, dtype: Any = None) -> Array:
+        made = self._made(host_array, dtype)
+        transfers.to_device(made._array.nbytes, self.name)
+        return made
+
+    def to_host(self, x: Array) -> Any:
+        inside = self._opened(x)
+        transfers.to_host(inside.nbytes, self.name)
+        return inside
+
+    def synchronize(self) -> None:
+        transfers.waits_as_told()
+
+    # These are no copies: a real device would have computed what NumPy does here.
+
+    def _made(self, host_array: Any, dtype: Any = None) -> Array:
         dtype = None if dtype is None else self.dtype(dtype)
         return strict.asarray(_cpu.copy(host_array), dtype=dtype, device=self.device)
 
-    def to_host(self, x: Array) -> Any:
+    def _opened(self, x: Array) -> Any:
         if x.device != self.device:
             raise BackendError(f"an array of device {x.device}, not {self.device}: "
                                "some creation function was not given its device")
         return x._array
 
     def _inside(self, index: Index) -> Index:
-        return tuple(self.to_host(i) if isinstance(i, self.array_type) else i for i in index)
+        if any(isinstance(i, self.array_type) and i.dtype == strict.bool for i in index):
+            transfers.waits_for_shape(self.name)
+        return tuple(self._opened(i) if isinstance(i, self.array_type) else i for i in index)
 
     def copy(self, x: Array) -> Array:
         return strict.asarray(x, copy=True)
 
     def random_words(self, key: int, position: int, count: int) -> Array:
-        return self.from_host(_cpu.random_words(key, position, count))
+        return self._made(_cpu.random_words(key, position, count))
 
     # --- indexing ----------------------------------------------------------------
 
     def getitem(self, x: Array, index: Index) -> Array:
-        return self.from_host(_cpu.getitem(self.to_host(x), self._inside(index)))
+        return self._made(_cpu.getitem(self._opened(x), self._inside(index)))
 
     def index_add(self, shape: Shape, index: Index, values: Array) -> Array:
-        return self.from_host(_cpu.index_add(shape, self._inside(index), self.to_host(values)))
+        return self._made(_cpu.index_add(shape, self._inside(index), self._opened(values)))
 
     def index_set(self, x: Array, index: Index, values: Array) -> Array:
-        inside = _cpu.index_set(self.to_host(x), self._inside(index), self.to_host(values))
-        return self.from_host(inside)
+        inside = _cpu.index_set(self._opened(x), self._inside(index), self._opened(values))
+        return self._made(inside)
 
     def scatter_add(self, x: Array, axis: int, indices: Array, values: Array) -> Array:
-        return self.from_host(_cpu.scatter_add(
-            self.to_host(x), axis, self.to_host(indices), self.to_host(values)))
+        return self._made(_cpu.scatter_add(
+            self._opened(x), axis, self._opened(indices), self._opened(values)))
+
+    def nonzero(self, x: Array) -> tuple[Array, ...]:
+        """The places of what is not 0, an array for each axis."""
+        transfers.waits_for_shape(self.name)
+        return strict.nonzero(x)
 
     def take(self, x: Array, indices: Array, axis: int = 0) -> Array:
-        return self.from_host(_cpu.take(self.to_host(x), self.to_host(indices), axis))
+        return self._made(_cpu.take(self._opened(x), self._opened(indices), axis))
 
     def take_along_axis(self, x: Array, indices: Array, axis: int = -1) -> Array:
         return strict.take_along_axis(x, indices, axis=axis)
@@ -84,13 +107,13 @@ class StrictBackend(Backend):
     # --- what the standard lacks -------------------------------------------------
 
     def cumulative_max(self, x: Array, axis: int) -> Array:
-        return self.from_host(_cpu.cumulative_max(self.to_host(x), axis))
+        return self._made(_cpu.cumulative_max(self._opened(x), axis))
 
     def einsum(self, subscripts: str, *xs: Array) -> Array:
-        return self.from_host(_cpu.einsum(subscripts, *map(self.to_host, xs)))
+        return self._made(_cpu.einsum(subscripts, *map(self._opened, xs)))
 
     def special(self, name: str, x: Array) -> Array:
-        return self.from_host(_cpu.special(name, self.to_host(x)))
+        return self._made(_cpu.special(name, self._opened(x)))
 
     def polygamma(self, n: int, x: Array) -> Array:
-        return self.from_host(_cpu.polygamma(n, self.to_host(x)))
+        return self._made(_cpu.polygamma(n, self._opened(x)))

@@ -1,15 +1,13 @@
 """The CUDA backend without a GPU: its calls are ones that CuPy takes, and its own parts hold.
 
-What it promises like every backend is tested on the stand-in by test_backend_contract.
+What it promises like every backend is tested on the stand-in by test_backend_contract, its kernels
+by test_cuda_on_cpu.
 """
 
-import importlib
 import re
 import sys
-import warnings
 from operator import attrgetter
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,14 +24,6 @@ def cuda():
     backend = fake_cupy.load()
     yield backend
     vars(backend).pop("deterministic", None)
-
-
-@pytest.fixture(scope="module")
-def real_cupy():
-    """CuPy, where its wheel is installed; it needs no GPU to be imported."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("cupy")
 
 
 # --- the calls ---------------------------------------------------------------------
@@ -81,14 +71,6 @@ def test_every_name_is_also_one_of_numpy_or_of_the_device():
         assert device_only or own or attrgetter(short)(np), f"{short} of {library} is not in NumPy 2"
 
 
-def test_the_file_of_signatures_is_that_of_the_installed_cupy(real_cupy):
-    recorded = {name: str(entry) for name, entry in cupy_signatures.known().items()}
-
-    found = cupy_signatures.snapshot()["names"]
-
-    assert {n: str(cupy_signatures.read(e)) for n, e in found.items()} == recorded
-
-
 def test_signatures_survive_being_written_and_read():
     def function(a, b=1, *args, c, d=2, **kwargs):
         """Has parameters of every kind."""
@@ -100,65 +82,7 @@ def test_signatures_survive_being_written_and_read():
     assert cupy_signatures.read("") == cupy_signatures.read(cupy_signatures.written(lambda: 0))
 
 
-# --- the kernels -------------------------------------------------------------------
-
-KERNELS = ("bound_index", "add_runs", "zero_safe_multiply", "zero_safe_divide", "philox")
-NUMBERS = ["e", "f", "d", "F", "D", "i", "l", ml_dtypes.bfloat16]
-INTEGERS = list("bhilBHIL")
-
-
-@pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("contiguous", [True, False])
-def test_every_kernel_compiles_for_the_device(real_cupy, name, contiguous):
-    kernel = getattr(importlib.import_module("backends.cuda_kernels"), name)
-    letters = [p.ctype for p in kernel.in_params + kernel.out_params if p.dtype is None]
-
-    for dtype in INTEGERS if "I" in letters else NUMBERS if letters else ["l"]:
-        assert compiled(kernel, dtype, contiguous)
-
-
-def compiled(kernel, dtype, contiguous):
-    """The machine code of ``kernel``, from the source that CuPy would make of it.
-
-    Uses private functions of CuPy, because its public ones ask the device first.
-    """
-    core = importlib.import_module("cupy._core.core")
-    carray = importlib.import_module("cupy._core._carray")
-    kernels = importlib.import_module("cupy._core._kernel")
-    compiler = importlib.import_module("cupy.cuda.compiler")
-    try:
-        compiler._get_nvrtc_version()
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"NVRTC does not load: {error}")
-    scalar = np.dtype(dtype).type
-    depth = 1 if contiguous else 3
-    params = kernel.in_params + kernel.out_params
-    infos = [
-        kernels._ArgInfo(
-            1, core.ndarray, p.dtype or scalar, 1 if p.raw else depth, contiguous, True
-        )
-        for p in params
-    ]
-    infos.append(kernels._ArgInfo(2, carray.Indexer, None, depth, True, True))
-    letters = {p.ctype: scalar for p in params if p.dtype is None}
-    code = kernels._get_elementwise_kernel_code(
-        tuple(infos),
-        kernels._TypeMap(tuple(sorted(letters.items()))),
-        kernel.params,
-        kernel.operation,
-        kernel.name,
-        kernel.preamble,
-        **kernel.kwargs,
-    )
-    headers = "".join(f"#include <{h}>\n" for h in core._cupy_header_list)
-    options = (
-        *core.assemble_cupy_compiler_options(()),
-        "-ftz=true",
-        "-arch=sm_90",
-        "--device-as-default-execution-space",
-    )
-    program = compiler._NVRTCProgram(headers + code, "k.cu", method="cubin")
-    return program.compile(options)[0]
+# --- additions in order -------------------------------------------------------------
 
 
 @needs_compiler

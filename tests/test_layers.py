@@ -16,7 +16,7 @@ import pytest
 # line do not know each other.
 FLOORS = """
 backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox backends.windows
-backends.cuda_probe backends.library backends.linalg
+backends.cuda_probe backends.library backends.linalg backends.transfers
 backends.base backends.cupy_linalg backends.numpy_linalg
 backends.cupy_backend backends.distributions backends.numpy_backend backends.registry
 backends.host

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlcore.core import V, operation
 from dlcore.dispatch import wants_tensors
-from dlcore.ops.indexing import take
+from dlcore.ops.indexing import settled, take
 from dlcore.ops.pooling import max_pool_p
 from dlcore.ops.resampling import Taps, resample, taps_of
 from dlcore.ops.windows import Sizes, batched, per_axis, unbatched
@@ -85,7 +85,7 @@ def _adaptive_max(name: str, axes: int, x: V, output_size: Any) -> V:
         longest = max(map(len, stretches))
         places = [min(s.start + i, s.stop - 1) for s in stretches for i in range(longest)]
         if places != list(range(x.shape[axis])):
-            x = take(x, places, axis)
+            x = take(x, settled(x, places), axis)
         window.append(longest)
     size = tuple(window)
     return unbatched(max_pool_p(x, window=size, stride=size, padding=(0,) * axes, dilation=(1,) * axes,

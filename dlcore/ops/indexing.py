@@ -10,6 +10,7 @@ places where it holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import index as whole
 from typing import Any
 
@@ -159,7 +160,23 @@ def beside(x: V, data: Any) -> V:
     if given.size == 0 and not host.is_array(data):
         given = host.array(data, int64)
     xp = backend_of(x.array) if type(x) is core.Tensor else x.xp  # type: ignore[attr-defined]  # a Symbol says so
+    if given.ndim == 0:  # made there, where an array would be copied there
+        return core.Tensor(xp.full((), given.item(), given.dtype))
     return core.Tensor(xp.from_host(given))
+
+
+@lru_cache(maxsize=1024)
+def constant(xp: Any, values: tuple[float, ...], dtype: Any) -> Array:
+    """``values`` as an array, copied to its device once: those of a layer are the same at every step."""
+    return xp.asarray(list(values), dtype)
+
+
+def settled(x: V, places: Sequence[int]) -> Any:
+    """``places`` beside ``x``, as :func:`beside` has it, where they come from shapes alone."""
+    if not isinstance(x, Value):
+        return places
+    xp = backend_of(x.array) if type(x) is core.Tensor else x.xp  # type: ignore[attr-defined]  # a Symbol says so
+    return core.Tensor(constant(xp, tuple(places), int64))
 
 
 def at_hand(indices: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from dlcore.core import Array, Primitive, Unary, V, operation
 from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import zeros_like
-from dlcore.ops.indexing import getitem_p, place_p, take
+from dlcore.ops.indexing import getitem_p, place_p, settled, take
 from dlcore.ops.shapes import reshape
 from dlcore.samples import sample
 from dlcore.shaping import Shape, normalized_axis
@@ -257,7 +257,7 @@ def pad(x: V, pad_width: int | Sequence[Any], mode: str = "constant", constant_v
                 raise ValueError(
                     f"pad: axis {axis} of shape {x.shape} is empty, so mode {mode!r} has nothing to repeat"
                 )
-            x = take(x, [_MODES[mode](i, n) for i in range(-before, n + after)], axis)
+            x = take(x, settled(x, [_MODES[mode](i, n) for i in range(-before, n + after)]), axis)
     return x
 
 

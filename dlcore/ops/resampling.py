@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from backends import promote
 from backends.dtypes import float32, int64
 from dlcore.core import Array, Primitive, V, dtype_of, linear
+from dlcore.ops.indexing import constant
 from dlcore.samples import sample
 from dlcore.shaping import Shape
 
@@ -76,11 +77,11 @@ def _resample(xp: Any, x: Array, *, axis: int, taps: Taps) -> Array:
     for places, weights in zip(taps.places, taps.weights, strict=True):
         steps = _steps(places)
         if steps is None:
-            part = xp.take(wide, xp.asarray(list(places), int64), axis)
+            part = xp.take(wide, constant(xp, places, int64), axis)
         else:
             part = wide[(*before, steps, ...)]
         if len(common) > 1:
-            part = part * xp.reshape(xp.asarray(list(weights), wide.dtype), (-1, *after))
+            part = part * xp.reshape(constant(xp, weights, wide.dtype), (-1, *after))
         total = part if total is None else total + part
     if len(common) == 1 and common != {1.0}:
         total = total * common.pop()

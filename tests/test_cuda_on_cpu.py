@@ -1,0 +1,132 @@
+"""What can be proven of the CUDA backend with the real CuPy, its compiler and no GPU.
+
+``nox -s cuda-on-cpu`` runs these tests; nothing is skipped there, what is missing is an error.
+"""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests import cupy_signatures, host_kernels, kernel_cases, nvrtc
+
+pytestmark = pytest.mark.cuda_on_cpu
+ROOT = Path(__file__).parent.parent
+KERNELS = tuple(kernel_cases.CASES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def real_cupy():
+    """CuPy, whose wheel needs no GPU to be imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("cupy")
+
+
+# --- calls -------------------------------------------------------------------------
+
+
+def test_the_file_of_signatures_is_that_of_the_installed_cupy():
+    recorded = {name: str(entry) for name, entry in cupy_signatures.known().items()}
+
+    found = cupy_signatures.snapshot()["names"]
+
+    assert {n: str(cupy_signatures.read(e)) for n, e in found.items()} == recorded
+
+
+# --- kernels -----------------------------------------------------------------------
+
+
+def test_every_kernel_has_a_case(real_cupy):
+    module = vars(importlib.import_module("backends.cuda_kernels"))
+
+    assert {n for n, k in module.items() if isinstance(k, real_cupy.ElementwiseKernel)} == set(KERNELS)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
+def test_every_kernel_compiles_for_the_device(name, architecture):
+    kernel = getattr(importlib.import_module("backends.cuda_kernels"), name)
+
+    for dtype in map(kernel_cases.numpy_dtype, kernel_cases.CASES[name].dtypes):
+        for contiguous in (True, False):
+            code = nvrtc.cubin(kernel, dtype, architecture, contiguous=contiguous)
+            assert code.startswith(b"\x7fELF")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_computes_what_numpy_does_inside_its_arrays(name):
+    done = host_kernels.sanitized("-m", "tests.kernel_cases", "--sanitize", name)
+
+    assert done.returncode == 0, done.stderr
+    runs = len(kernel_cases.SIZES) * len(kernel_cases.CASES[name].dtypes) * 2
+    assert done.stdout == f"{name}: {runs} runs\n"
+
+
+# --- the five failures of set_backend("cuda") ---------------------------------------
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    """A folder with a library that stands in for NVIDIA's driver."""
+    if host_kernels.GPP is None:
+        pytest.fail("the stand-in for the driver is compiled with g++: install the package g++")
+    folder = tmp_path_factory.mktemp("driver")
+    source = ROOT / "tests" / "fake_driver.cpp"
+    command = [host_kernels.GPP, "-shared", "-fPIC", "-o", str(folder / "libcuda.so.1"), str(source)]
+    subprocess.run(command, check=True)
+    return folder
+
+
+def refusal(before="", path=(), **environment):
+    """What ``set_backend("cuda")`` says in a process of its own."""
+    code = f"{before}\nimport backends\nbackends.set_backend('cuda')"
+    folders = os.pathsep.join(map(str, (*path, ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": folders} | environment,
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    start = "backends.errors.BackendError: backend 'cuda' is not available: "
+    assert last.startswith(start), done.stderr
+    return last.removeprefix(start)
+
+
+def test_cupy_is_not_installed():
+    text = refusal(before="import sys; sys.modules['cupy'] = None")
+
+    assert text.startswith("CuPy is not installed; pip install 'dlcore[cuda13]'")
+
+
+def test_cupy_cannot_be_imported(tmp_path):
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy" / "__init__.py").write_text("raise ImportError('multiarray failed')")
+
+    text = refusal(path=[tmp_path])
+
+    assert text.startswith("CuPy is installed but cannot be imported; reinstall it")
+
+
+def test_there_is_no_driver():
+    assert refusal().startswith("there is no NVIDIA driver on this machine")
+
+
+def test_the_driver_is_too_old(driver):
+    text = refusal(LD_LIBRARY_PATH=str(driver), FAKE_DRIVER_VERSION="12080")
+
+    assert re.match(r"the NVIDIA driver is too old: it supports CUDA 12\.8, CuPy was built for 13", text)
+
+
+def test_there_is_no_device(driver):
+    text = refusal(
+        LD_LIBRARY_PATH=str(driver), FAKE_DRIVER_VERSION="13000", FAKE_DRIVER_STATUS="100"
+    )
+
+    assert text.startswith("there is a driver but no CUDA device on this machine")
