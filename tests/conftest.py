@@ -42,6 +42,13 @@ def asked_for(item, marker):
     return re.search(rf"(?<!not )\b{marker}\b", item.config.getoption("markexpr"))
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what compares with PyTorch or JAX as ``peers``, which is what ``nox -s peers`` runs."""
+    for item in items:
+        if {"torch", "jax"} & {*item.fixturenames, *vars(item.module)}:
+            item.add_marker("peers")
+
+
 def pytest_runtest_setup(item):
     """Skip a cuda test without a device, or fail it if the run was asked for cuda tests."""
     if item.get_closest_marker("cuda") and why_no_cuda():

@@ -199,4 +199,4 @@ CASES = [
 ]
 
 NOT_COMPARED: dict[str, str] = {}  # name of an operation: why PyTorch has no such call
-COMPARED_ELSEWHERE: dict[str, str] = {}  # name of an operation: the file of tests that compares it
+COMPARED_ELSEWHERE = dict.fromkeys(["angle", "conj", "imag", "real"], "test_complex_torch.py")

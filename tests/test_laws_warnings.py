@@ -21,8 +21,15 @@ ODD = [np.inf, -np.inf, np.nan, 0.0, -0.0, 1.0, -1.0, 700.0, 1e300, -1e300, 3e38
 def with_odd_numbers(call, seed):
     """The call with floats that are infinite, nan, huge, tiny and zero in place of its own."""
     rng = np.random.default_rng(seed)
-    return call._replace(args=[rng.choice(ODD, a.shape) if i in call.floats else a
-                               for i, a in enumerate(call.args)])
+
+    def odd(a):
+        found = np.zeros_like(a)
+        found.real = rng.choice(ODD, a.shape)
+        if a.dtype.kind == "c":
+            found.imag = rng.choice(ODD, a.shape)
+        return found
+
+    return call._replace(args=[odd(a) if i in call.floats else a for i, a in enumerate(call.args)])
 
 
 def computed_with_derivatives(call, seed):

@@ -54,7 +54,7 @@ def test_a_line_tells_the_call_the_formulas_what_is_drawn_what_is_read_and_the_c
 
     assert line("`dl.divide(") == (
         "| `dl.divide(x, y)` | elementwise | `... x / y` | x: `safe_divide(d, y)`; "
-        "y: `-safe_divide(safe_multiply(d, out), y)` | -2..2 but 0 | `out`, `y` |  |")
+        "y: `-safe_divide(safe_multiply(d, out), y)` | -2..2 but 0; ~ -2..2 but 0 | `out`, `y` |  |")
     assert line("`F.relu(") == (
         "| `F.relu(x)` | elementwise | `xp.maximum(x, 0)` | `masked(d, greater(out, 0.0))` | "
         f"-2..2 but 0 | `out` | {kinks} |")

@@ -13,7 +13,7 @@ from typing import Any
 from backends import host
 from dlcore import trees
 from dlcore.core import Primitive, Value, dtype_of
-from dlcore.ops import zeros_like
+from dlcore.ops import conj, zeros_like
 from dlcore.tensors import Tensor
 
 __all__ = ["jax_function", "numpy_function", "torch_function"]
@@ -205,8 +205,9 @@ def _leaving(name: str, f: Flat, reverse: Callable[[int], Any] | None = None,
 
     def pull(i: int) -> Callable[..., Any]:
         def rule(g: Any, out: Any, *xs: Any) -> Any:
-            given = [zeros_like(o) if c is None else c for c, o in zip(g, out, strict=True)]
-            return reverse(len(xs))(*xs, *given)[i]  # type: ignore[misc]
+            # Passes carry conjugates of what users mean by a gradient in complex numbers.
+            given = [zeros_like(o) if c is None else conj(c) for c, o in zip(g, out, strict=True)]
+            return conj(reverse(len(xs))(*xs, *given)[i])  # type: ignore[misc]
 
         return rule
 
@@ -218,4 +219,4 @@ def _leaving(name: str, f: Flat, reverse: Callable[[int], Any] | None = None,
         return rule
 
     return Primitive(name, on_host, None, pull if reverse else (), push if forward else (), outputs=tuple,
-                     promotes=())
+                     promotes=(), of_complex=True)
