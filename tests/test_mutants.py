@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import dlcore as dl
 from backends import get_backend
-from dlcore.__main__ import table
+from dlcore.pages.operations import table
 from dlcore.testing import check_grads
 from dlcore.testing.diagnosis import Closeup
 from tests import test_laws_derivatives as laws

@@ -92,7 +92,7 @@ def numbers(shape: tuple[int, ...], domain: Domain, seed: Any = 0, offset: float
     if domain.distinct:
         return ((rng.permutation(size) - size / 2) * 2 * MARGIN + offset).reshape(shape)
     found = rng.uniform(domain.low, domain.high, size)
-    if domain.matrix:
+    if domain.matrix and len(shape) > 1:
         found = found.reshape(shape)
         for i in range(min(shape[-2:])):
             found[..., i, i] += 1.5 * (i + 1)
