@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 from unittest import mock
@@ -20,10 +20,11 @@ import numpy as np
 
 import dlcore as dl
 from backends import get_backend
-from dlcore import core, ops
+from dlcore import core, ops, transforms
 from dlcore.core import PRIMITIVES, Primitive, Value
 from dlcore.history import announced
 from dlcore.samples import PerPosition
+from dlcore.tensors import Tensor
 from dlcore.testing.calls import Call, called, letters, outputs
 from dlcore.testing.marks import repeated
 from dlcore.transforms import Linearized
@@ -274,6 +275,7 @@ MUTANTS = [
     Mutant("reversed", answered(ops.flip), "reversed"),
     Mutant("shifted by one", answered(lambda r: ops.roll(r, 1, -1) if r.ndim else r), "shifted"),
     Mutant("in single precision", answered(in_single_precision), "wrong dtype"),
+    Mutant("conjugated", answered(ops.conj), "conjugate"),
     Mutant("cotangent dropped", asked(lambda g: g * 0.0 + 1.0), "dropped cotangent"),
     Mutant("cotangent's absolute value", asked(ops.abs), "absolute value"),
     Mutant("cotangent clipped", asked(lambda g: ops.clip(g, -0.3, 0.3)), "not linear"),
@@ -355,6 +357,18 @@ def expected(site: Site, order: int) -> list[tuple[Call, list[np.ndarray]]]:
     calls = list(drawn(site.primitive, site.position, (1, 2, 3), range(6)))
     calls += [repeating(call) for call in calls if any(a.dtype.kind == "i" for a in call.args)]
     return [(call, response(call, site, order, seed)) for seed, call in enumerate(calls)]
+
+
+@contextmanager
+def as_the_rules_give_them() -> Iterator[None]:
+    """Lets transforms hand out derivatives without converting them, which would hide a wrong dtype."""
+    def value(found: Any, like: Any) -> Any:
+        if found is None:
+            return ops.zeros_like(like.linked(None))
+        return found if isinstance(found, Value) else Tensor(found)
+
+    with mock.patch.object(transforms, "as_value", value):
+        yield
 
 
 def is_equivalent(mutant: Mutant, site: Site) -> bool:
