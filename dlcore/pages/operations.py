@@ -127,9 +127,14 @@ NAMESPACES: dict[str, Any] = {"dl": ops, "dl.linalg": linalg, "dl.fft": fft, "F"
 """Where users find operations; of a name that stands in several, the first is meant."""
 
 
+NEW = ("fftfreq", "rfftfreq")
+"""What makes tensors out of none, as ``arange`` does, and is no operation."""
+
+
 def public() -> dict[str, Callable[..., Any]]:
     """Every public operation by its name."""
-    return {name: getattr(space, name) for space in reversed(NAMESPACES.values()) for name in space.__all__}
+    return {name: getattr(space, name) for space in reversed(NAMESPACES.values()) for name in space.__all__
+            if name not in NEW}
 
 
 def written_name(name: str) -> str:
