@@ -15,6 +15,8 @@ from dlcore.testing.calls import outputs
 from dlcore.testing.strategies import calls
 from tests.strategies import SIZES_AND_NONE, SUBJECTS, fewer
 
+# Dtypes are drawn and are no parameters: Hypothesis nests its settings at every parameter of a test, and a
+# thousand of them in one process are too deep for Python.
 every = pytest.mark.parametrize("name", SUBJECTS)
 primitives = pytest.mark.parametrize("name", PRIMITIVES)
 shaped = pytest.mark.parametrize("name", [n for n, p in PRIMITIVES.items() if p.shape is not None])
@@ -93,9 +95,7 @@ def test_every_backend_computes_what_the_cpu_computes(name, backend, data):
 
 
 @every
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@fewer(3)
-@given(data=st.data())
+@given(data=st.data(), dtype=st.sampled_from(["float16", "float32", "float64"]))
 def test_gradients_have_the_dtype_of_their_values(name, backend, dtype, data):
     call = data.draw(calls(SUBJECTS[name]))
     if not backend.supports(dtype):
@@ -116,9 +116,7 @@ def test_gradients_have_the_dtype_of_their_values(name, backend, dtype, data):
 
 
 @primitives
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "bool"])
-@fewer(3)
-@given(data=st.data())
+@given(data=st.data(), dtype=st.sampled_from(["float16", "float32", "float64", "int32", "bool"]))
 def test_a_result_has_the_dtype_that_is_declared(name, dtype, data):
     call = data.draw(calls(SUBJECTS[name]))
     if dtype in ("int32", "bool") and any(type(v) is float for v in call.params.values()):

@@ -2,7 +2,6 @@
 
 import gc
 import math
-import os
 import re
 import signal
 import subprocess
@@ -57,7 +56,7 @@ class Press(train.Callback):
 
     def on_batch_end(self, trainer):
         if trainer.step in self.steps:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
 
 # --- what is measured -------------------------------------------------------------------------------
@@ -212,8 +211,8 @@ def test_a_second_ctrl_c_ends_it_at_once(tmp_path, monkeypatch):
 
     class Twice(train.Callback):
         def on_batch_end(self, trainer):
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         trainer([Twice()]).fit(loader(), epochs=1)
