@@ -8,7 +8,6 @@ one context variable.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,6 +174,8 @@ def _note(watch: _Watch, kind: Literal["to_device", "to_host", "wait"], nbytes: 
             f"{place.operation or 'backend'}: {deed} at {place.line}, inside transfer_guard('disallow'); "
             f"{_REMEDY[kind]}, or allow this one with dl.transfer_guard('allow')")
     if watch.mode == "log":
+        import logging  # 13 ms, needed only here
+
         logging.getLogger("dlcore.transfers").warning(
             "%s: %s at %s", place.operation or "backend", deed, place.line)
     for meter in watch.meters:

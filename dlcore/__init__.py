@@ -11,6 +11,9 @@ Read ``core.py`` first: it is the engine.  ``ops/`` declares what can be compute
 it is computed on, ``transforms.py`` derivatives of functions.
 """
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 import backends as _backends
 
 if not hasattr(_backends, "set_backend"):
@@ -50,7 +53,7 @@ from backends.dtypes import (
     uint32,
     uint64,
 )
-from dlcore import checkpoint, data, fft, graph, linalg, nn, ops, optim, random, testing, train, viz
+from dlcore import fft, linalg, nn, ops, random
 from dlcore.creation import arange, empty, empty_like, eye, full, full_like, linspace, ones, zeros
 from dlcore.custom import custom_vjp, remat
 from dlcore.ops import *
@@ -71,3 +74,12 @@ __all__ = [
     "zeros",
 ]
 __all__ += ops.__all__
+
+_LATE = ("checkpoint", "data", "graph", "optim", "testing", "train", "viz")
+"""Parts that many programs do without, and that take as long to import as all the rest."""
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATE:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

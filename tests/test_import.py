@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import dlcore as dl
+
 ROOT = Path(__file__).parent.parent
 HEAVY = {
     "array_api_compat",
@@ -77,3 +79,22 @@ def test_a_plain_folder_called_backends_is_not_in_the_way(tmp_path):
     done = python("import dlcore", folder=tmp_path)
 
     assert done.returncode == 0, done.stderr
+
+
+LATE = ("checkpoint", "data", "graph", "optim", "testing", "train", "viz")
+
+
+def test_parts_that_many_programs_do_without_load_when_they_are_named():
+    code = ("import sys, dlcore as dl\n"
+            f"late = {LATE!r}\n"
+            "assert not [n for n in late if f'dlcore.{n}' in sys.modules]\n"
+            "assert all(getattr(dl, n) is sys.modules[f'dlcore.{n}'] for n in late)\n"
+            "from dlcore import *\n"
+            "train.Trainer, optim.SGD")
+
+    assert python(code).stderr == ""
+
+
+def test_a_misspelt_part_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'dlcore' has no attribute 'tensr'"):
+        dl.tensr  # noqa: B018  asking is the test

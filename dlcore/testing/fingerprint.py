@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,6 +221,8 @@ class Sources:
     def digest(self, places: Iterable[Place], *more: str) -> str:
         """A hash of what is bound at ``places``."""
         text = "\n".join([*(f"{'.'.join(p)} {self.facts(p).text}" for p in sorted(places)), *more])
+        from hashlib import sha256  # 4 ms, needed only here
+
         return sha256(text.encode()).hexdigest()[:LENGTH]
 
     def declaration(self, place: Place) -> str:

@@ -7,12 +7,8 @@ is now; see :mod:`dlcore.testing.fingerprint`.
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +36,16 @@ def published() -> Path:
 
 def read(path: Path | None = None) -> Entries:
     """The entries of a ledger by the name of the operation; none where there is no file."""
+    import json
+
     path = path or published()
     return dict(json.loads(path.read_text("utf-8"))["operations"]) if path.exists() else {}
 
 
 def text(entries: Mapping[str, Any], **counts: Any) -> str:
     """A ledger as JSON, a line for each row and sorted, so that a change is as small as it is."""
+    import json
+
     lines = []
     for name, entry in sorted(entries.items()):
         rows = {key: entry[key] for key in sorted(entry)}
@@ -60,6 +60,9 @@ def text(entries: Mapping[str, Any], **counts: Any) -> str:
 
 def versions(backend: str) -> dict[str, str]:
     """What a row of ``backend`` is measured with."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version  # 40 ms, needed only here
+
     found = {"python": platform.python_version()}
     for name in ("numpy", "scipy", *LIBRARIES.get(backend.partition(":")[0], ())):
         try:
@@ -71,6 +74,8 @@ def versions(backend: str) -> dict[str, str]:
 
 def measured_row(name: str, backend: str, sources: Sources | None = None) -> dict[str, Any]:
     """The row of an operation on a backend, measured now, with the hashes and versions that it holds for."""
+    from datetime import UTC, datetime
+
     subject = subjects()[name]
     row, home = measured(subject, backend), backend_place(backend)
     return row | hashes(subject, home, sources or Sources()) | {
