@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import dlcore as dl
 from dlcore import graph as g
 from dlcore.graph.layout import layered, spread
-from dlcore.graph.text import clipped, short, table
+from dlcore.text import clipped, short, table
 
 SVG = "{http://www.w3.org/2000/svg}"
 

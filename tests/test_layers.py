@@ -45,7 +45,7 @@ dlcore.ops
 dlcore.linalg
 dlcore.operators
 dlcore.tensors
-dlcore.creation dlcore.random
+dlcore.creation dlcore.random dlcore.text
 dlcore.fft
 dlcore.transforms
 dlcore.custom
@@ -57,7 +57,7 @@ dlcore.testing.errors
 dlcore.testing.rows
 dlcore.testing.records
 dlcore.testing
-dlcore.graph.layout dlcore.graph.passes dlcore.graph.text
+dlcore.graph.layout dlcore.graph.passes
 dlcore.graph.nodes
 dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps
 dlcore.graph.graph

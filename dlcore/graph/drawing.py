@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from dlcore.graph.layout import Box, Layout, Point, layered
 from dlcore.graph.nodes import Constant, Node, Placeholder, Variable
-from dlcore.graph.text import cells, clipped, short
 from dlcore.tensors import Tensor
+from dlcore.text import cells, clipped, short
 
 SANS = "ui-sans-serif, -apple-system, 'Segoe UI', Helvetica, 'DejaVu Sans', Arial, sans-serif"
 MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"

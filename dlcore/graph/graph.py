@@ -9,9 +9,9 @@ from dlcore.graph.drawing import Drawing, draw
 from dlcore.graph.nodes import Given, Node, Operation, Placeholder, Variable, as_tensor, read
 from dlcore.graph.passes import differentiate, ordered
 from dlcore.graph.steps import BackwardSteps, backward_steps
-from dlcore.graph.text import short, table
 from dlcore.history import recording
 from dlcore.tensors import Tensor
+from dlcore.text import short, table
 
 FeedDict = Mapping[Placeholder, Given]
 

@@ -10,9 +10,9 @@ from dlcore import ops
 from dlcore.core import pullback
 from dlcore.graph.nodes import Node, is_float
 from dlcore.graph.passes import passed, seeded
-from dlcore.graph.text import short, table
 from dlcore.history import Node as History
 from dlcore.tensors import Tensor
+from dlcore.text import short, table
 
 Arrivals = dict[Node, History]  # parents, and where in the history their gradients arrive
 

@@ -10,9 +10,9 @@ import backends
 from dlcore import trees
 from dlcore.core import Value
 from dlcore.creation import zeros
-from dlcore.graph.text import table
 from dlcore.nn.modules import Module
 from dlcore.shaping import Shape, checked_sizes
+from dlcore.text import table
 from dlcore.transforms import no_grad
 
 __all__ = ["Summary", "summary"]

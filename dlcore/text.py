@@ -1,4 +1,4 @@
-"""Values as short text, and tables: what drawings and listings of a graph are made of."""
+"""Values as short text, and tables: what drawings and listings are made of."""
 
 from __future__ import annotations
 
