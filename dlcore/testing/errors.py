@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dlcore.history import recording
 from dlcore.random import Generator
-from dlcore.tensors import Tensor, tensor
-from dlcore.testing.gradients import dot, norm
+from dlcore.tensors import Tensor
+from dlcore.testing.gradients import dot, norm, random_like
 from dlcore.transforms import jvp, vjp
 
 __all__ = ["Error", "errors", "slope"]
@@ -54,7 +54,7 @@ def errors(f: Function, xs: Sequence[Tensor], *, order: int = 2, seed: int = 0) 
 def _errors(f: Function, xs: list[Tensor], level: int, order: int, draw: Generator) -> Iterator[Error]:
     with recording(False):
         middle = f(*xs)
-        v, u = _random(xs, draw), _random(middle, draw)
+        v, u = random_like(xs, draw), random_like(middle, draw)
         coarse, fine = _quotients(f, xs, v, STEP), _quotients(f, xs, v, STEP / 2)
     numeric = [(4.0 * b - a) / 3.0 for a, b in zip(coarse, fine, strict=True)]
     expected = dot(u, numeric)
@@ -73,24 +73,10 @@ def _errors(f: Function, xs: list[Tensor], level: int, order: int, draw: Generat
 def slope(f: Function, xs: Sequence[Tensor], seed: int = 0) -> float:
     """The norm of the difference quotient of ``f`` along a random direction."""
     with recording(False):
-        return norm(_quotients(f, list(xs), _random(xs, Generator(seed)), STEP))
+        return norm(_quotients(f, list(xs), random_like(xs, Generator(seed)), STEP))
 
 
 def _quotients(f: Function, xs: list[Tensor], v: list[Tensor], step: float) -> list[Tensor]:
     ahead = f(*(x + d * step for x, d in zip(xs, v, strict=True)))
     behind = f(*(x - d * step for x, d in zip(xs, v, strict=True)))
     return [(a - b) / (2.0 * step) for a, b in zip(ahead, behind, strict=True)]
-
-
-def _random(like: Sequence[Tensor], draw: Generator) -> list[Tensor]:
-    """A tensor shaped like each, with parts from 0.5 to 1.5 of either sign, the same on every backend."""
-    found = []
-    for x in like:
-        parts = [_signed(x.shape, draw) for _ in range(1 + (x.dtype.kind == "complex"))]
-        found.append(tensor(parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1], x.dtype).to(x.backend))
-    return found
-
-
-def _signed(shape: tuple[int, ...], draw: Generator) -> Any:
-    drawn: Any = draw.uniform(shape, 0.0, 2.0, dtype="float64", backend="cpu").numpy()
-    return drawn - 0.5 - 1.0 * (drawn < 1.0)

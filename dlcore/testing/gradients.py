@@ -231,8 +231,8 @@ def _point(subject: Subject, xs: list[Any]) -> Point:
     rtol = settings.rtol
     if rtol is None:
         rtol = max(TOLERANCE.get(n, 0.05) for n in names)
-    v = [d * s for d, s in zip(_random(xs, settings.draw), map(scale, xs), strict=True)]
-    u = _random(middle, settings.draw)
+    v = [d * s for d, s in zip(random_like(xs, settings.draw), map(scale, xs), strict=True)]
+    u = random_like(middle, settings.draw)
     rounding = eps * (norm(u) * norm(middle) + subject.size) + norm(u) * settings.nondet_tol
     return Point(xs, v, u, middle, eps, rtol, rounding)
 
@@ -351,7 +351,7 @@ def _pushed(f: Function, xs: list[Any], v: list[Any]) -> list[Any]:
 # --- numbers, on the host ------------------------------------------------------------------------------
 
 
-def _random(like: Sequence[Any], draw: Generator) -> list[Any]:
+def random_like(like: Sequence[Any], draw: Generator) -> list[Any]:
     """A tensor shaped like each, with parts from 0.5 to 1.5 of either sign, the same on every backend."""
     found = []
     for x in like:
