@@ -81,13 +81,14 @@ def test_a_plain_folder_called_backends_is_not_in_the_way(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-LATE = ("checkpoint", "data", "graph", "optim", "testing", "train", "viz")
+LATE = ("checkpoint", "data", "fft", "graph", "linalg", "nn", "optim", "testing", "train", "viz")
 
 
 def test_parts_that_many_programs_do_without_load_when_they_are_named():
     code = ("import sys, dlcore as dl\n"
             f"late = {LATE!r}\n"
             "assert not [n for n in late if f'dlcore.{n}' in sys.modules]\n"
+            "assert set(late) <= set(dir(dl))\n"
             "assert all(getattr(dl, n) is sys.modules[f'dlcore.{n}'] for n in late)\n"
             "from dlcore import *\n"
             "train.Trainer, optim.SGD")

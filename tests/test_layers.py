@@ -50,13 +50,7 @@ dlcore.fft
 dlcore.transforms
 dlcore.custom
 
-dlcore.testing.calls dlcore.testing.differences dlcore.testing.marks dlcore.testing.peers dlcore.tracing
-dlcore.testing.diagnosis dlcore.testing.strategies
-dlcore.testing.fingerprint dlcore.testing.gradients
-dlcore.testing.errors
-dlcore.testing.rows
-dlcore.testing.records
-dlcore.testing
+dlcore.tracing
 dlcore.graph.layout dlcore.graph.passes
 dlcore.graph.nodes
 dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps
@@ -68,6 +62,13 @@ dlcore.nn.containers dlcore.nn.functional dlcore.nn.init dlcore.nn.summary
 dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
 dlcore.nn.attention
 dlcore.nn
+dlcore.testing.calls dlcore.testing.differences dlcore.testing.marks dlcore.testing.peers
+dlcore.testing.diagnosis dlcore.testing.strategies
+dlcore.testing.fingerprint dlcore.testing.gradients
+dlcore.testing.errors
+dlcore.testing.rows
+dlcore.testing.records
+dlcore.testing
 dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules
 dlcore.optim.groups
 dlcore.optim.base
@@ -93,6 +94,7 @@ OWN = {"backends", "dlcore"}
 ARRAY_LIBRARIES = {"numpy", "cupy", "cupyx", "array_api_compat", "array_api_strict", "ml_dtypes"}
 BY_NAME = ("import_module", "__import__")
 REGISTRY = "backends.registry"  # brings in a backend by its name when it is first asked for
+ROOF = "dlcore"  # names its late parts to the type checker; what stands on top gets round no floor
 LONGEST = 400  # lines: a file fits a sitting
 
 
@@ -157,7 +159,7 @@ def upward(module: str, source: str) -> list[str]:
 
 def deferred(module: str, source: str) -> list[str]:
     """Imports of the house that are not statements at the top of their module."""
-    ways = {"late"} if module == REGISTRY else {"late", "string"}
+    ways = {REGISTRY: {"late"}, ROOF: {"string"}}.get(module, {"late", "string"})
     own = [i for i in imports(source) if i.package in OWN and i.how in ways]
     return [f"{module}:{i.line} defers {i.name}" for i in own]
 
@@ -231,7 +233,8 @@ def test_no_import_of_our_own_modules_is_deferred():
 
 
 def test_no_import_is_hidden_behind_type_checking():
-    assert every(type_checking, HOUSE) == []
+    found = every(type_checking, HOUSE)
+    assert [f for f in found if not f.startswith(f"{ROOF}:")] == []
 
 
 def test_no_import_is_relative():
