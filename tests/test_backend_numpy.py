@@ -1,5 +1,7 @@
 """What only the NumPy backend has to get right."""
 
+import platform
+import subprocess
 import sys
 
 import numpy as np
@@ -53,3 +55,26 @@ def test_quiet_does_without_the_state_of_numpy_if_it_must():
 
     assert np.geterr() == before
     assert numpy_quiet.find_state() is not None  # with this NumPy it need not
+
+
+FAULTS = """
+import resource
+import dlcore as dl
+x = dl.tensor(dl.ones(1_000_000), requires_grad=True)
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    dl.sum(dl.tanh(x * 0.7) * dl.sigmoid(x)).backward()
+    x.grad = None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(*[faults() for _ in range(6)])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others are not taught")
+def test_the_arrays_of_a_step_lie_in_the_memory_of_the_step_before():
+    """In a process of its own, because whatever was freed in this one has taught it already."""
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+
+    first, *_, last = map(int, done.stdout.split())
+    assert first > 1000  # it takes pages of 4096 bytes for some arrays of 4 MB
+    assert last < first / 10
