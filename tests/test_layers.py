@@ -74,7 +74,9 @@ dlcore.optim.groups
 dlcore.optim.base
 dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.momentum dlcore.optim.scaling
 dlcore.optim
-dlcore.checkpoint dlcore.data
+dlcore.checkpoint dlcore.data.datasets
+dlcore.data.loading
+dlcore.data
 dlcore.viz
 dlcore.train.callbacks dlcore.train.metrics
 dlcore.train.logs dlcore.train.running
