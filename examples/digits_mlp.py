@@ -5,17 +5,15 @@
 
 from common import arguments
 from matplotlib.figure import Figure
-from sklearn.datasets import load_digits
 
 import dlcore as dl
-from dlcore import nn, optim, viz
+from dlcore import data, nn, optim, viz
 from dlcore.data import ArrayDataset, DataLoader
 
 
 def split(test: int = 360, seed: int = 0) -> tuple[list[dl.Tensor], list[dl.Tensor]]:
     """Pictures and labels for training, and for the test: always the same ones."""
-    digits = load_digits()
-    x, y = dl.tensor(digits.data / 16, dtype="float32"), dl.tensor(digits.target)
+    x, y = data.digits(flatten=True).tensors()
     order = dl.random.Generator(seed).permutation(len(x))
     return [a[order[test:]] for a in (x, y)], [a[order[:test]] for a in (x, y)]
 

@@ -5,12 +5,11 @@ network for the Boston housing table, of 13 features and of 2, with the surface 
 """
 
 from common import arguments
-from mlxtend.data import boston_housing_data
 from tqdm import tqdm
 
 import dlcore as dl
 import dlcore.graph as g
-from dlcore import viz
+from dlcore import data, viz
 
 PRINTED = (0.12023025149136042, 0.11090709486917472, 0.10118818479676453, 0.09120180962480523,
            0.08111466190584131, 0.0711246044819575, 0.061446239826641165, 0.05229053883349982,
@@ -74,11 +73,8 @@ def main() -> None:
     dl.set_default_dtype("float64")
     one_number()
 
-    # Column B of this table is a transformed share of Black residents, built on the assumption that
-    # segregation raises prices.  It is criticised as unethical, and scikit-learn removed the table
-    # for it.  It is here to retell a lesson that uses all 13 columns, and good for nothing else.
-    features, prices = boston_housing_data()
-    table, prices = dl.tensor(features), dl.tensor(prices).reshape(-1, 1)
+    houses = data.boston()  # column B is criticised as unethical: see there; the lesson uses all 13
+    table, prices = houses.tensors()
     table = (table - table.mean(axis=0)) / table.std(axis=0)
     print(f"\nTotal number of examples = {len(table)}")
 
@@ -96,7 +92,7 @@ def main() -> None:
     network.graph.draw().save(given.out / "tutorial_3_graph.svg")
     viz.loss_curve(losses, given.out / "tutorial_3_losses.png", xlabel="epoch", log=True,
                    title=f"13 features, {given.epochs} epochs")
-    viz.surface(features[:, RM], features[:, LSTAT], small.predict(pair),
+    viz.surface(houses.inputs[:, RM], houses.inputs[:, LSTAT], small.predict(pair),
                 ("RM", "% of lower state", "Predicted-Price"),
                 given.out / "tutorial_3_surface.png", azimuth=-130.0)
     print(f"pictures in {given.out}: tutorial_3_graph.svg, tutorial_3_losses.png, "

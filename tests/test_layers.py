@@ -75,7 +75,7 @@ dlcore.optim.base
 dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.momentum dlcore.optim.scaling
 dlcore.optim
 dlcore.checkpoint dlcore.data.datasets
-dlcore.data.loading
+dlcore.data.drawn dlcore.data.loading dlcore.data.tables dlcore.data.texts
 dlcore.data
 dlcore.viz
 dlcore.train.callbacks dlcore.train.metrics

@@ -87,7 +87,7 @@ def standardised(table):
 
 @pytest.fixture(scope="module")
 def boston():
-    """The table as mlxtend ships it; its column B is criticised as unethical, see the example."""
+    """The table as mlxtend ships it; its column B is criticised as unethical, see dl.data.boston."""
     table, prices = boston_housing_data()
     return standardised(table), prices[:, None]
 

@@ -1,6 +1,18 @@
-"""Data in batches: a dataset says what there is, a loader in which order and portions it comes."""
+"""Data in batches: a dataset says what there is, a loader in which order and portions it comes.
 
-from dlcore.data.datasets import ArrayDataset, Dataset
+    >>> import dlcore as dl
+    >>> loader = DataLoader(moons(100), batch_size=32, shuffle=True)
+    >>> [tuple(inputs.shape) for inputs, targets in loader]
+    [(32, 2), (32, 2), (32, 2), (4, 2)]
+"""
+
+from dlcore.data.datasets import ArrayDataset, Dataset, Examples
+from dlcore.data.drawn import line, moons, parabola, spirals
 from dlcore.data.loading import DataLoader
+from dlcore.data.tables import boston, diabetes, digits, mnist, wine
+from dlcore.data.texts import Text, text
 
-__all__ = ["ArrayDataset", "DataLoader", "Dataset"]
+__all__ = [
+    "ArrayDataset", "DataLoader", "Dataset", "Examples", "Text", "boston", "diabetes", "digits", "line",
+    "mnist", "moons", "parabola", "spirals", "text", "wine",
+]
