@@ -24,8 +24,8 @@ from backends import Backend, as_dtype, distributions, get_default_dtype
 from dlcore.shaping import checked_sizes
 from dlcore.tensors import Tensor
 
-__all__ = ["Generator", "bernoulli", "default_generator", "integers", "normal", "permutation", "seed",
-           "uniform"]
+__all__ = ["Generator", "bernoulli", "default_generator", "drawing_from", "integers", "normal",
+           "permutation", "seed", "uniform"]
 
 Sizes = int | Sequence[int]
 
@@ -62,9 +62,10 @@ class Generator:
 
     def _words(self, xp: Backend, count: int) -> Any:
         """The next ``count`` words, each uniform over 64 bits."""
-        with self._lock:
-            key, start = self._key, self._position
-            self._position += count
+        source = _stand_in.get() or self if self is default_generator else self
+        with source._lock:
+            key, start = source._key, source._position
+            source._position += count
         if (states := _watched.get()) is not None:
             states.setdefault(self, (key, start))
         return xp.random_words(key, start, count)
@@ -152,6 +153,7 @@ def _at_state(state: tuple[int, int]) -> Generator:
 
 States = dict[Generator, tuple[int, int]]
 _watched: ContextVar[States | None] = ContextVar("watched", default=None)
+_stand_in: ContextVar[Generator | None] = ContextVar("stand_in", default=None)
 
 
 @contextmanager
@@ -171,15 +173,35 @@ def watched() -> Iterator[States]:
 def replayed(states: Mapping[Generator, tuple[int, int]]) -> Iterator[None]:
     """Let generators draw in the ``with`` block what they drew from these states, then go on as before."""
     before = {generator: generator.state for generator in states}
-    token = _watched.set(None)
+    token, stood_in = _watched.set(None), _stand_in.set(None)
     try:
         for generator, state in states.items():
             generator.state = state
         yield
     finally:
         _watched.reset(token)
+        _stand_in.reset(stood_in)
         for generator, state in before.items():
             generator.state = state
+
+
+@contextmanager
+def drawing_from(generator: Generator) -> Iterator[Generator]:
+    """Let the functions of this module draw from ``generator`` in the ``with`` block, in this thread or task.
+
+    Layers that are given no generator of their own, such as dropout, draw from it too; the default
+    generator stays where it is.
+
+        >>> with drawing_from(Generator(3)):
+        ...     drawn = integers(0, 10, 4).tolist()
+        >>> drawn == Generator(3).integers(0, 10, 4).tolist()
+        True
+    """
+    token = _stand_in.set(generator)
+    try:
+        yield generator
+    finally:
+        _stand_in.reset(token)
 
 
 def _at(backend: str | None) -> Backend:

@@ -236,6 +236,54 @@ def test_all_orders_are_equally_likely():
     assert all(abs(c / n - 1 / 6) < 4 * math.sqrt(5 / 36 / n) for c in counts.values())
 
 
+# --- another stream in a block --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draw", [lambda: random.uniform(5), lambda: random.permutation(6),
+                                  lambda: dl.nn.functional.dropout(dl.ones(40))])
+def test_a_block_draws_from_the_generator_that_it_names(draw, backend):
+    dl.random.seed(7)
+    expected, state = draw().tolist(), random.default_generator.state
+    dl.random.seed(9)
+    before = random.default_generator.state
+
+    with random.drawing_from(Generator(7)) as chosen, random.drawing_from(chosen):
+        found = draw().tolist()
+
+    assert found == expected
+    assert chosen.state == state
+    assert random.default_generator.state == before
+    draw()
+    assert random.default_generator.state != before
+
+
+def test_other_generators_and_other_threads_draw_as_ever():
+    own, found = Generator(4), []
+    dl.random.seed(2)
+
+    with random.drawing_from(Generator(7)):
+        assert own.uniform(3).tolist() == Generator(4).uniform(3).tolist()
+        thread = threading.Thread(target=lambda: found.append(random.uniform(3).tolist()))
+        thread.start()
+        thread.join()
+
+    assert found == [Generator(2).uniform(3).tolist()]
+
+
+def test_what_is_computed_again_draws_the_same_numbers_inside_the_block_and_after_it():
+    x = dl.tensor([1.0] * 30, requires_grad=True)
+
+    with random.drawing_from(Generator(7)) as chosen:
+        out, late = (dl.remat(dl.nn.functional.dropout)(x) for _ in range(2))
+        after = chosen.state
+        dl.sum(out).backward()
+    first, x.grad = x.grad, None
+    dl.sum(late).backward()
+
+    assert first.tolist() == out.tolist() != late.tolist() == x.grad.tolist()
+    assert chosen.state == after
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
