@@ -74,7 +74,8 @@ dlcore.optim.groups
 dlcore.optim.base
 dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.momentum dlcore.optim.scaling
 dlcore.optim
-dlcore.checkpoint dlcore.data.datasets
+dlcore.checkpoint dlcore.data.collating dlcore.data.working
+dlcore.data.datasets
 dlcore.data.drawn dlcore.data.loading dlcore.data.tables dlcore.data.texts
 dlcore.data
 dlcore.viz

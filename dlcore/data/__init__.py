@@ -6,13 +6,15 @@
     [(32, 2), (32, 2), (32, 2), (4, 2)]
 """
 
-from dlcore.data.datasets import ArrayDataset, Dataset, Examples
+from dlcore.data.collating import collate
+from dlcore.data.datasets import ArrayDataset, ConcatDataset, Dataset, Examples, MappedDataset, Subset
 from dlcore.data.drawn import line, moons, parabola, spirals
 from dlcore.data.loading import DataLoader
 from dlcore.data.tables import boston, diabetes, digits, mnist, wine
 from dlcore.data.texts import Text, text
 
 __all__ = [
-    "ArrayDataset", "DataLoader", "Dataset", "Examples", "Text", "boston", "diabetes", "digits", "line",
-    "mnist", "moons", "parabola", "spirals", "text", "wine",
+    "ArrayDataset", "ConcatDataset", "DataLoader", "Dataset", "Examples", "MappedDataset", "Subset", "Text",
+    "boston", "collate", "diabetes", "digits", "line", "mnist", "moons", "parabola", "spirals", "text",
+    "wine",
 ]

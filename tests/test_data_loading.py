@@ -1,5 +1,6 @@
 """Loaders: every example once an epoch, orders that depend on seed and epoch alone, and resuming."""
 
+import math
 from itertools import chain, islice
 
 import numpy as np
@@ -67,6 +68,27 @@ def test_with_replacement_some_examples_come_twice_and_all_are_equally_likely():
     assert counts.sum() == 3000
     assert np.abs(counts - 300).max() < 5 * np.sqrt(300 * 0.9)
     assert len(set(drawn[:10])) < 10
+
+
+@pytest.mark.parametrize("make", [list, np.array, tuple])
+def test_weights_say_how_likely_an_example_is(make):
+    loader = DataLoader(ArrayDataset(np.arange(5)), 7, replacement=True, weights=make([0, 1, 3, 0, 6]))
+
+    drawn = [x for _ in range(800) for x in chain(*epoch_of(loader))]
+
+    counts = np.bincount(drawn, minlength=5)
+    assert counts[[0, 3]].tolist() == [0, 0]
+    expected = np.array([400, 1200, 2400])
+    assert np.abs(counts[[1, 2, 4]] - expected).max() < 5 * np.sqrt(expected.max())
+
+
+@given(weights=st.lists(st.floats(0, 1e300), min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_an_example_without_weight_never_comes(weights, seed):
+    if not 0 < sum(weights) < math.inf:
+        return
+    loader = loader_of(len(weights), 3, replacement=True, weights=weights, seed=seed)
+
+    assert all(weights[i] > 0 for i in chain(*epoch_of(loader)))
 
 
 def test_an_order_is_the_same_on_every_backend(backend):
@@ -151,9 +173,30 @@ def test_an_epoch_that_was_broken_off_counts_as_one():
     next(iter(broken))
     epoch_of(whole)
 
-    assert broken.state_dict() == {"epoch": 0, "position": 1}
+    assert broken.state_dict() == {"epoch": 0, "position": 1, "examples": 9, "batch_size": 2, "seed": 0}
     assert epoch_of(broken) == epoch_of(whole)
-    assert broken.state_dict() == {"epoch": 2, "position": 0}
+    assert broken.state_dict() == whole.state_dict()
+    assert (whole.state_dict()["epoch"], whole.state_dict()["position"]) == (2, 0)
+
+
+@pytest.mark.parametrize(("other", "said"), [
+    ({"seed": 8}, "seed=7, this loader has seed=8"),
+    ({"size": 3}, "batch_size=2, this loader has batch_size=3"),
+    ({"n": 8}, "examples=9, this loader has examples=8")])
+def test_an_epoch_cannot_go_on_with_other_batches_but_the_next_one_can_begin(other, said):
+    loader = loader_of(9, 2, seed=7)
+    next(batches := iter(loader))
+    middle = loader.state_dict()
+    list(batches)
+    end = loader.state_dict()
+    another = loader_of(**{"n": 9, "size": 2, "seed": 7} | other)
+
+    with pytest.raises(ValueError, match=f"from the middle of an epoch with {said}; make it with the same"):
+        another.load_state_dict(middle)
+
+    assert another.state_dict()["position"] == 0
+    another.load_state_dict(end)
+    assert another.state_dict()["epoch"] == 1
 
 
 # --- mistakes --------------------------------------------------------------------------------------
@@ -169,6 +212,12 @@ def test_an_epoch_that_was_broken_off_counts_as_one():
         (lambda: loader_of(3, 1, seed=-1), "DataLoader: seed must be a whole number from 0"),
         (lambda: loader_of(3, 1).load_state_dict({"epoch": 0, "position": 4}), "there is no batch 4 of 3"),
         (lambda: loader_of(3, 1).load_state_dict({}), "DataLoader: this is no state of a loader"),
+        (lambda: loader_of(2, 1, weights=[1, 1]), "weights say how likely .* need replacement=True"),
+        (lambda: loader_of(2, 1, replacement=True, weights=[1]), r"weights must be 2 numbers .* got \(1,\)"),
+        (lambda: loader_of(2, 1, replacement=True, weights=[1, -1]), r"not negative .* got \(2,\) from -1.0"),
+        (lambda: loader_of(2, 1, replacement=True, weights=[0, 0]), "not all 0"),
+        (lambda: loader_of(2, 1, replacement=True, weights=[1, np.nan]), "weights must be 2 numbers"),
+        (lambda: loader_of(0, 1, replacement=True, weights=[]), "weights must be 0 numbers"),
     ],
 )
 def test_a_mistake_is_named(call, message):
