@@ -76,7 +76,7 @@ dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.mome
 dlcore.optim
 dlcore.checkpoint dlcore.data.collating dlcore.data.working
 dlcore.data.datasets
-dlcore.data.drawn dlcore.data.loading dlcore.data.tables dlcore.data.texts
+dlcore.data.drawn dlcore.data.loading dlcore.data.splitting dlcore.data.tables dlcore.data.texts
 dlcore.data
 dlcore.viz
 dlcore.train.callbacks dlcore.train.metrics

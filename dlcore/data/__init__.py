@@ -10,11 +10,12 @@ from dlcore.data.collating import collate
 from dlcore.data.datasets import ArrayDataset, ConcatDataset, Dataset, Examples, MappedDataset, Subset
 from dlcore.data.drawn import line, moons, parabola, spirals
 from dlcore.data.loading import DataLoader
+from dlcore.data.splitting import k_fold, split
 from dlcore.data.tables import boston, diabetes, digits, mnist, wine
 from dlcore.data.texts import Text, text
 
 __all__ = [
     "ArrayDataset", "ConcatDataset", "DataLoader", "Dataset", "Examples", "MappedDataset", "Subset", "Text",
-    "boston", "collate", "diabetes", "digits", "line", "mnist", "moons", "parabola", "spirals", "text",
-    "wine",
+    "boston", "collate", "diabetes", "digits", "k_fold", "line", "mnist", "moons", "parabola",
+    "spirals", "split", "text", "wine",
 ]
