@@ -6,6 +6,7 @@
     [(32, 2), (32, 2), (32, 2), (4, 2)]
 """
 
+from dlcore.data import transforms
 from dlcore.data.collating import collate
 from dlcore.data.datasets import ArrayDataset, ConcatDataset, Dataset, Examples, MappedDataset, Subset
 from dlcore.data.drawn import line, moons, parabola, spirals
@@ -17,5 +18,5 @@ from dlcore.data.texts import Text, text
 __all__ = [
     "ArrayDataset", "ConcatDataset", "DataLoader", "Dataset", "Examples", "MappedDataset", "Subset", "Text",
     "boston", "collate", "diabetes", "digits", "k_fold", "line", "mnist", "moons", "parabola",
-    "spirals", "split", "text", "wine",
+    "spirals", "split", "text", "transforms", "wine",
 ]
