@@ -174,6 +174,19 @@ def contiguous(x: Array) -> Array:
     return np.asarray(x, order="C")
 
 
+# --- files ------------------------------------------------------------------------
+
+
+def read_file(file: Any, *, mapped: bool = False) -> Any:
+    """What ``numpy.load`` finds at a path or in a file: an array, or an open archive of some.
+
+    Nothing is unpickled; if ``mapped``, an array at a path is read where it is asked for, and only read.
+    """
+    import numpy as np
+
+    return np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
+
+
 # --- random numbers ---------------------------------------------------------------
 
 

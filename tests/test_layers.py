@@ -76,8 +76,8 @@ dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.mome
 dlcore.optim
 dlcore.checkpoint dlcore.data.collating dlcore.data.working
 dlcore.data.datasets
-dlcore.data.drawn dlcore.data.loading dlcore.data.splitting dlcore.data.tables dlcore.data.texts
-dlcore.data.transforms
+dlcore.data.drawn dlcore.data.files dlcore.data.loading dlcore.data.splitting dlcore.data.tables
+dlcore.data.texts dlcore.data.transforms
 dlcore.data
 dlcore.viz
 dlcore.train.callbacks dlcore.train.metrics
