@@ -246,6 +246,27 @@ def test_ctrl_c_while_a_batch_is_waited_for_ends_the_threads_after_the_example_a
     assert threads() == []
 
 
+def test_a_worker_may_be_the_one_that_ends_the_iteration():
+    idle, held, raised = threading.Event(), [], []
+
+    def end(index):
+        if index == 2:
+            idle.wait(10)
+            try:
+                held.pop().close()  # as the garbage collector would, if it ran here
+            except RuntimeError as error:
+                raised.append(error)
+
+    held.append(iter(DataLoader(Watched(9, end), 1, workers=1)))
+    next(held[0])
+    idle.set()
+    deadline = time.monotonic() + 10
+    while threads() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert (held, raised, threads()) == ([], [], [])
+
+
 def test_a_script_that_ends_in_the_middle_of_an_epoch_ends():
     script = ("from tests.test_data_workers import Watched, DataLoader\n"
               "held = iter(DataLoader(Watched(10**6), 100, workers=2))\n"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
-from threading import Event
+from threading import Event, get_ident
 from typing import Any
 
 Work = Callable[[int, Event], Any]
@@ -28,24 +27,25 @@ def in_order(work: Work, numbers: Iterable[int], workers: int, ahead: int, finis
     What fails is raised in its turn.  However the iterator ends, by a break, an error, Ctrl-C or
     because nobody holds it any more, no thread is left when it has ended.
     """
-    stopped, waiting = Event(), deque[_Result]()
+    stopped = Event()
     if not ahead:
         for n in numbers:
             yield finish(work(n, stopped))
         return
-    with ThreadPoolExecutor(workers, "dlcore-loader") if workers else nullcontext() as pool:
-        try:
-            for n in numbers:
-                waiting.append(_Result(_at_once(work, n, stopped) if pool is None
-                                       else pool.submit(copy_context().run, work, n, stopped)))
-                if len(waiting) > ahead:
-                    yield _next(waiting, finish)
-            while waiting:
+    waiting, own = deque[_Result](), set[int]()
+    pool = (ThreadPoolExecutor(workers, "dlcore-loader", lambda: own.add(get_ident())) if workers
+            else _CallersThread())
+    try:
+        for n in numbers:
+            waiting.append(_Result(pool.submit(copy_context().run, work, n, stopped)))
+            if len(waiting) > ahead:
                 yield _next(waiting, finish)
-        finally:
-            stopped.set()
-            for result in waiting:
-                result.future.cancel()
+        while waiting:
+            yield _next(waiting, finish)
+    finally:
+        stopped.set()
+        # A garbage collection in one of the threads may be what ends it, and none can wait for itself.
+        pool.shutdown(wait=get_ident() not in own, cancel_futures=True)
 
 
 class _Result:
@@ -70,10 +70,13 @@ def _next(waiting: deque[_Result], finish: Callable[[Any], Any]) -> Any:
     return first
 
 
-def _at_once(work: Work, n: int, stopped: Event) -> Future[Any]:
-    future: Future[Any] = Future()
-    try:
-        future.set_result(work(n, stopped))
-    except Exception as error:  # noqa: BLE001  raised when the result is asked for
-        future.set_exception(error)
-    return future
+class _CallersThread(Executor):
+    """Does at once what it is given."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  raised when the result is asked for
+            future.set_exception(error)
+        return future
