@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from backends import get_default_dtype, host
 from dlcore.data.datasets import ArrayDataset, Examples
@@ -132,6 +131,8 @@ def read_npz(path: str | os.PathLike[str], *names: str) -> ArrayDataset:
 @contextmanager
 def _reading(what: str) -> Iterator[None]:
     """Says in the ``with`` block what is read, if it turns out not to be what it should."""
+    from zipfile import BadZipFile  # 10 ms, needed only here
+
     try:
         yield
     except (ValueError, EOFError, BadZipFile) as error:

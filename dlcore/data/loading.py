@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
 from contextlib import closing
 from functools import partial
 from threading import Event
@@ -18,7 +17,7 @@ from backends import host, use_backend
 from dlcore.data.collating import collate as stacked
 from dlcore.data.collating import moved, rows_of
 from dlcore.data.datasets import Dataset
-from dlcore.data.working import in_order
+from dlcore.data.working import Stopped, in_order
 from dlcore.random import Generator, drawing_from
 
 
@@ -120,7 +119,7 @@ class DataLoader:
         with use_backend("cpu"), drawing_from(Generator(key)) as stream:
             for place in range(*places.indices(n)):
                 if stopped.is_set():
-                    raise CancelledError
+                    raise Stopped
                 index = place if order is None else int(order[place])
                 stream.state = (key, (epoch * n + place) * _WORDS)
                 try:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
 from threading import Event, get_ident
 from typing import Any
 
 Work = Callable[[int, Event], Any]
-"""Makes what belongs to a number, or gives up early once the event is set."""
+"""Makes what belongs to a number, or raises :class:`Stopped` once the event is set."""
 
 
 def in_order(work: Work, numbers: Iterable[int], workers: int, ahead: int, finish: Callable[[Any], Any]
@@ -32,8 +31,10 @@ def in_order(work: Work, numbers: Iterable[int], workers: int, ahead: int, finis
         for n in numbers:
             yield finish(work(n, stopped))
         return
+    from concurrent.futures import ThreadPoolExecutor  # 15 ms, needed only here
+
     waiting, own = deque[_Result](), set[int]()
-    pool = (ThreadPoolExecutor(workers, "dlcore-loader", lambda: own.add(get_ident())) if workers
+    pool: Any = (ThreadPoolExecutor(workers, "dlcore-loader", lambda: own.add(get_ident())) if workers
             else _CallersThread())
     try:
         for n in numbers:
@@ -48,10 +49,14 @@ def in_order(work: Work, numbers: Iterable[int], workers: int, ahead: int, finis
         pool.shutdown(wait=get_ident() not in own, cancel_futures=True)
 
 
+class Stopped(Exception):  # noqa: N818  nothing is wrong
+    """Nobody waits any more for what is being made."""
+
+
 class _Result:
     """What work gives: first as a promise, then finished."""
 
-    def __init__(self, future: Future[Any]) -> None:
+    def __init__(self, future: Any) -> None:
         self.future, self.value, self.finished = future, None, False
 
     def finish(self, finish: Callable[[Any], Any]) -> Any:
@@ -70,13 +75,18 @@ def _next(waiting: deque[_Result], finish: Callable[[Any], Any]) -> Any:
     return first
 
 
-class _CallersThread(Executor):
-    """Does at once what it is given."""
+class _CallersThread:
+    """Does at once what it is given; otherwise like a pool of threads."""
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, work: Callable[..., Any], *args: Any) -> Any:
+        from concurrent.futures import Future
+
         future: Future[Any] = Future()
         try:
-            future.set_result(fn(*args, **kwargs))
+            future.set_result(work(*args))
         except Exception as error:  # noqa: BLE001  raised when the result is asked for
             future.set_exception(error)
         return future
+
+    def shutdown(self, **how: bool) -> None:
+        """There is nothing to end."""
