@@ -173,7 +173,8 @@ def test_an_epoch_that_was_broken_off_counts_as_one():
     next(iter(broken))
     epoch_of(whole)
 
-    assert broken.state_dict() == {"epoch": 0, "position": 1, "examples": 9, "batch_size": 2, "seed": 0}
+    assert broken.state_dict() == {"epoch": 0, "position": 1, "examples": 9, "batch_size": 2, "seed": 0,
+                                   "shuffle": True, "replacement": False}
     assert epoch_of(broken) == epoch_of(whole)
     assert broken.state_dict() == whole.state_dict()
     assert (whole.state_dict()["epoch"], whole.state_dict()["position"]) == (2, 0)
@@ -182,7 +183,9 @@ def test_an_epoch_that_was_broken_off_counts_as_one():
 @pytest.mark.parametrize(("other", "said"), [
     ({"seed": 8}, "seed=7, this loader has seed=8"),
     ({"size": 3}, "batch_size=2, this loader has batch_size=3"),
-    ({"n": 8}, "examples=9, this loader has examples=8")])
+    ({"n": 8}, "examples=9, this loader has examples=8"),
+    ({"shuffle": True}, "shuffle=False, this loader has shuffle=True"),
+    ({"replacement": True}, "replacement=False, this loader has replacement=True")])
 def test_an_epoch_cannot_go_on_with_other_batches_but_the_next_one_can_begin(other, said):
     loader = loader_of(9, 2, seed=7)
     next(batches := iter(loader))

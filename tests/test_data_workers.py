@@ -88,6 +88,23 @@ def test_rows_of_arrays_are_the_same_too(way, backend):
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_rows_may_be_drawn_for_too(way, backend):
+    class NoisyRows(Noisy):
+        def rows(self, places):
+            found = np.arange(self.n)[places]
+            return found, dl.random.uniform((len(found),))
+
+    dl.random.seed(3)
+    state = dl.random.default_generator.state
+
+    first, second = (read(DataLoader(NoisyRows(7), 2, shuffle=True, **how)) for how in ({}, way))
+
+    assert first == second
+    assert len({x for _, xs in first for x in xs}) == 7
+    assert dl.random.default_generator.state == state
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_batches_are_tensors_on_the_selected_backend(way, backend):
     for batch in DataLoader(Noisy(5), 2, **way):
         assert [part.backend for part in batch] == [backend.name] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import backends
@@ -60,8 +61,15 @@ def chosen(dataset: Any, places: Iterable[Any]) -> Any:
 
 def rows_of(dataset: Any, places: Any) -> Any:
     """What ``dataset.rows(places)`` gives; None if it has no such method, or it gives None."""
-    rows = getattr(dataset, "rows", None)
-    return None if rows is None else rows(places)
+    kind: Any = type(dataset)  # which mypy does not take for hashable
+    return dataset.rows(places) if _has_rows(kind) else None
+
+
+@cache
+def _has_rows(kind: type) -> bool:
+    """Whether ``rows`` speaks for a class: not if a subclass of what has it defines other examples."""
+    first = next((c for c in kind.__mro__ if {"rows", "__getitem__"} & vars(c).keys()), object)
+    return "rows" in vars(first)
 
 
 def moved(batch: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from backends import host, use_backend
 from dlcore.data.collating import collate as stacked
 from dlcore.data.collating import moved, rows_of
-from dlcore.data.datasets import Dataset
+from dlcore.data.datasets import ArrayDataset, Dataset, Examples, Subset
 from dlcore.data.working import Stopped, in_order
 from dlcore.random import Generator, drawing_from
 
@@ -50,7 +50,6 @@ class DataLoader:
 
     What fails in the dataset is raised where its batch would come, with a note that names the example.
 
-        >>> from dlcore.data import ArrayDataset
         >>> loader = DataLoader(ArrayDataset([0, 1, 2, 3, 4]), batch_size=2)
         >>> [x.tolist() for x, in loader]
         [[0, 1], [2, 3], [4]]
@@ -74,6 +73,7 @@ class DataLoader:
         self.shuffle, self.seed, self.replacement = shuffle, seed, replacement
         self.workers, self.prefetch, self.collate = workers, ahead, collate
         self._bounds = None if weights is None else _bounds(weights, len(dataset), replacement)
+        self._plain = collate is None and _is_plain(dataset)
         self._epoch, self._position, self._midway = 0, 0, False
 
     def __len__(self) -> int:
@@ -111,12 +111,14 @@ class DataLoader:
     def _made(self, epoch: int, order: Any, position: int, stopped: Event) -> Any:
         """The batch at ``position``, still where its examples are."""
         places = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        if self.collate is None and (
-                found := rows_of(self.dataset, places if order is None else order[places])) is not None:
-            return found
-        n, examples = len(self.dataset), []
-        key = self.seed ^ _EXAMPLES
+        indices = places if order is None else order[places]
+        if self._plain:
+            return rows_of(self.dataset, indices)
+        n, key, examples = len(self.dataset), self.seed ^ _EXAMPLES, []
         with use_backend("cpu"), drawing_from(Generator(key)) as stream:
+            stream.state = (key, (epoch * n + places.start) * _WORDS)
+            if self.collate is None and (found := rows_of(self.dataset, indices)) is not None:
+                return found
             for place in range(*places.indices(n)):
                 if stopped.is_set():
                     raise Stopped
@@ -136,14 +138,15 @@ class DataLoader:
 
     def _of(self) -> dict[str, int]:
         """What the batches of a seed depend on besides."""
-        return {"examples": len(self.dataset), "batch_size": self.batch_size, "seed": self.seed}
+        return {"examples": len(self.dataset), "batch_size": self.batch_size, "seed": self.seed,
+                "shuffle": self.shuffle, "replacement": self.replacement}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go on from where :meth:`state_dict` was taken, with the same data and seed.
 
         Raises:
-            ValueError: this is no such state; or the loader has other examples, another batch size or
-                another seed in the middle of an epoch, which could not go on.
+            ValueError: this is no such state; or it is from the middle of an epoch of a loader with another
+                number of examples, batch size, seed or way of drawing, so that this one cannot go on.
         """
         if not {"epoch", "position"} <= state.keys():
             raise ValueError("DataLoader: this is no state of a loader; it comes from state_dict()")
@@ -165,6 +168,13 @@ _ORDERS, _EXAMPLES = 0x9E37_79B9_7F4A_7C15, 0xBF58_476D_1CE4_E5B9
 
 _WORDS = 2**40
 """How many words of its stream each example has for itself."""
+
+
+def _is_plain(dataset: Any) -> bool:
+    """Whether these are rows of arrays, of which nothing fails or draws."""
+    while type(dataset) is Subset:
+        dataset = dataset.dataset
+    return type(dataset) in (ArrayDataset, Examples)
 
 
 def _bounds(weights: Any, n: int, replacement: bool) -> Any:
