@@ -115,4 +115,4 @@ def test_nothing_waits_that_the_meter_does_not_see():
 
         t.fit(loader, epochs=1)
 
-    assert fake_cupy.traffic == {"to_device": BATCHES * PARTS, "to_host": 2}  # results, and kernels' reports
+    assert fake_cupy.traffic["to_host"] == 2  # results, and what kernels have reported

@@ -28,7 +28,7 @@ class Dataset(Protocol):
         """The example at ``index``."""
 
 
-class _Examples:
+class _Common:
     """What the datasets of this file can do besides."""
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class _Examples:
         return moved(chosen(self, host.array(range(len(self)), "int64")))
 
 
-class ArrayDataset(_Examples):
+class ArrayDataset(_Common):
     """Examples that lie in the first axes of arrays of equal length.
 
     Args:
@@ -127,7 +127,7 @@ class Examples(ArrayDataset):
         return f"Examples: {len(self)} of {' and '.join(parts)}{''.join(names)}"
 
 
-class Subset(_Examples):
+class Subset(_Common):
     """The examples of a dataset at some places, in that order.
 
     Args:
@@ -164,7 +164,7 @@ class Subset(_Examples):
         return rows_of(self.dataset, self.indices[places])
 
 
-class ConcatDataset(_Examples):
+class ConcatDataset(_Common):
     """Several datasets one after the other.
 
     Args:
@@ -195,7 +195,7 @@ class ConcatDataset(_Examples):
         return self.datasets[which][place - (self.ends[which - 1] if which else 0)]
 
 
-class MappedDataset(_Examples):
+class MappedDataset(_Common):
     """A dataset whose examples go through a function whenever they are asked for.
 
     Args:
