@@ -173,7 +173,8 @@ class RandomCrop:
         if t.ndim < 2 or min(rooms) < 0:
             raise ValueError(f"RandomCrop: a picture of shape {t.shape} and padding {self.padding} holds no "
                              f"piece of {self.size}")
-        top, left = (_stream(self.rng).integers(0, room + 1, backend="cpu").item() for room in rooms)
+        drawn = _stream(self.rng).uniform(2, dtype="float64", backend="cpu").tolist()  # in one go, in [0, 1)
+        top, left = (int(u * (room + 1)) for u, room in zip(drawn, rooms, strict=True))
         if self.padding:
             t = ops.pad(t, [(0, 0)] * (t.ndim - 2) + [(self.padding, self.padding)] * 2)
         return t[..., top:top + self.size[0], left:left + self.size[1]]
