@@ -29,6 +29,7 @@ from cupyx.scipy import special
 
 from backends import cuda_kernels, transfers
 from backends.base import Axis, Backend, Index, reduced_size
+from backends.cuda_uploads import Uploads
 from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16, float32, get_default_dtype, int64
 from backends.errors import BackendError
@@ -134,7 +135,21 @@ class CupyBackend(Backend):
         dtype = host_array.dtype if dtype is None else self.dtype(dtype)  # converted before it is copied
         transfers.to_device(host_array.size * dtype.itemsize, self.name)
         with self.scope():
-            return cp.array(host_array, dtype, order="C")
+            # From pinned memory CuPy copies later, when its owner may have written to it again.
+            waits = host_array.ndim and cp.cuda.pinned_memory.is_memory_pinned(host_array.ctypes.data)
+            return cp.array(host_array, dtype, order="C", blocking=bool(waits))
+
+    def from_host_async(self, host_array: Any, dtype: Any = None) -> Array:
+        if not (host_array.ndim and host_array.size):
+            return self.from_host(host_array, dtype)
+        dtype = host_array.dtype if dtype is None else self.dtype(dtype)
+        transfers.to_device(host_array.size * dtype.itemsize, self.name)
+        with self.scope():
+            return self._uploads.copy(host_array, dtype)
+
+    @cached_property
+    def _uploads(self) -> Uploads:
+        return Uploads()
 
     def to_host(self, x: Array) -> Any:
         transfers.to_host(x.nbytes, self.name)

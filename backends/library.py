@@ -229,6 +229,14 @@ class Library(ABC):
     def from_host(self, host_array: Any, dtype: Any = None) -> Array:
         """A copy of a NumPy array on this device; never shares its memory."""
 
+    def from_host_async(self, host_array: Any, dtype: Any = None) -> Array:
+        """:meth:`from_host`, but the copying may run beside what the device computes.
+
+        The host does not wait, and may write to ``host_array`` at once; so may whatever the device is
+        told from now on read the result, as far as it is told so by the calling thread.
+        """
+        return self.from_host(host_array, dtype)
+
     @abstractmethod
     def to_host(self, x: Array) -> Any:
         """``x`` as a NumPy array, a view where possible; waits for the device if it must."""

@@ -23,6 +23,7 @@ import numpy as np
 import scipy.special
 
 import backends
+from tests import fake_cuda
 from tests.cupy_signatures import bind, known
 from tests.host_kernels import (
     COMPILER,
@@ -44,10 +45,22 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
     """An array that NumPy cannot see into."""
 
     __array_ufunc__ = None
-    __slots__ = ("host",)
+    __slots__ = ("card", "memory")
 
-    def __init__(self, host) -> None:
-        self.host = np.asarray(host)
+    def __init__(self, host, dtype=None, memptr=None) -> None:
+        self.memory = np.asarray(host) if memptr is None else memptr.array(host, dtype)
+        self.card = fake_cuda.machine.current
+        if self.memory.base is None:
+            fake_cuda.taken(self.memory)
+
+    @property
+    def host(self):
+        """The values, once everything has happened that the stream waits for."""
+        if self.card != (current := fake_cuda.machine.current):
+            raise ValueError(f"The device where the array resides ({self.card}) is different from "
+                             f"the current device ({current}).")
+        fake_cuda.get_current_stream().synchronize()
+        return self.memory
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")
@@ -72,7 +85,11 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
     def fill(self, value) -> None:
         self.host.fill(value)
 
-    device = property(lambda self: types.SimpleNamespace(id=0))
+    def set(self, host_array, stream) -> None:
+        fake_cuda.copy_later(self, host_array, stream)
+
+    device = property(lambda self: fake_cuda.Device(self.card))
+    data = property(lambda self: types.SimpleNamespace(ptr=self.memory.ctypes.data))
     T = property(lambda self: ndarray(self.host.T))
     mT = property(lambda self: ndarray(self.host.mT))
 
@@ -88,7 +105,7 @@ def refuse(name):
 
 def delegate(name):
     """Let the array have an attribute of NumPy's."""
-    setattr(ndarray, name, property(lambda self: getattr(self.host, name)))
+    setattr(ndarray, name, property(lambda self: getattr(self.memory, name)))
 
 
 def operate(name):
@@ -171,15 +188,20 @@ def plainly(function, *args, **kwargs):
             return ndarray(np.full(args[0].shape, np.nan))
 
 
-def array(x, dtype=None, order="C"):
-    if not isinstance(x, ndarray):
-        traffic["to_device"] += 1
-    return ndarray(np.array(hidden(x) if isinstance(x, ndarray) else x, dtype, order=order))
+def array(x, dtype=None, order="C", *, blocking=False):
+    if isinstance(x, ndarray):
+        return ndarray(np.array(x.host, dtype, order=order))
+    traffic["to_device"] += 1
+    out = ndarray(np.array(x, dtype, order=order))
+    if out.size and not blocking and out.dtype == x.dtype and fake_cuda.is_memory_pinned(x.ctypes.data):
+        out.set(x, fake_cuda.get_current_stream())
+    return out
 
 
 def asnumpy(x):
     traffic["to_host"] += 1
-    return x.host.copy()
+    with x.device:
+        return x.host.copy()
 
 
 def scatter_add(x, index, values):
@@ -310,14 +332,8 @@ def modules():
         asnumpy=asnumpy,
         ElementwiseKernel=ElementwiseKernel,
     )
-    cupy.cuda = types.SimpleNamespace(
-        Device=lambda ordinal: contextlib.nullcontext(),
-        get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None),
-        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, memGetInfo=lambda: (1, 2)),
-    )
-    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(
-        used_bytes=lambda: 0, total_bytes=lambda: 0
-    )
+    cupy.cuda = fake_cuda.module()
+    cupy.get_default_memory_pool = lambda: fake_cuda.pool
     cupy.linalg = filled("cupy.linalg", np.linalg)
     tricks = filled("cupy.lib.stride_tricks", np.lib.stride_tricks)
     cupy.lib = types.SimpleNamespace(stride_tricks=tricks)
@@ -328,7 +344,7 @@ def modules():
     standard.fft = standardized("fft", array_api_strict.fft, np.fft)
     return {
         "cupy": cupy,
-        "cupyx": types.SimpleNamespace(scatter_add=scatter_add),
+        "cupyx": types.SimpleNamespace(scatter_add=scatter_add, empty_pinned=fake_cuda.empty_pinned),
         "cupyx.scipy": types.SimpleNamespace(special=special),
         "cupyx.scipy.special": special,
         "array_api_compat": types.SimpleNamespace(cupy=standard),
@@ -364,7 +380,7 @@ def installed():
     """Lets the files of the CUDA backend be imported anew, and find the stand-in for CuPy."""
     if COMPILER is None:
         raise backends.BackendError("kernels run on the host only with g++ or clang++")
-    names = ("cupy_backend", "cupy_linalg", "cuda_kernels")
+    names = ("cupy_backend", "cupy_linalg", "cuda_kernels", "cuda_uploads")
     with mock.patch.dict(sys.modules, modules()), mock.patch.dict(vars(backends)):
         for name in names:  # the real ones, if there are any, come back at the end of the block
             sys.modules.pop(f"backends.{name}", None)

@@ -17,7 +17,7 @@ import pytest
 FLOORS = """
 backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox backends.windows
 backends.cuda_probe backends.library backends.linalg backends.transfers
-backends.base backends.cupy_linalg backends.numpy_linalg
+backends.base backends.cuda_uploads backends.cupy_linalg backends.numpy_linalg
 backends.cupy_backend backends.distributions backends.numpy_backend backends.registry
 backends.host
 backends
