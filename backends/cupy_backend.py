@@ -16,160 +16,29 @@ What differs from the CPU, and cannot be hidden without waiting for the device:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from functools import cached_property
 from typing import Any
 
-import array_api_compat.cupy as compat
 import cupy as cp
 import cupyx
-import numpy as np
 from cupyx.scipy import special
 
 from backends import cuda_kernels, transfers
-from backends.base import Axis, Backend, Index, reduced_size
-from backends.cuda_uploads import Uploads
-from backends.cupy_linalg import CupyLinalg
-from backends.dtypes import DType, bfloat16, float32, get_default_dtype, int64
-from backends.errors import BackendError
+from backends.base import Axis, Index, reduced_size
+from backends.cupy_library import OPERATIONS, CupyLibrary
+from backends.dtypes import float32, get_default_dtype, int64
 from backends.library import Array, Shape
 from backends.windows import strided_windows
 
 _SPECIAL = {"erf": special.erf, "erfc": special.erfc, "erfinv": special.erfinv,
             "gammaln": special.gammaln, "psi": special.psi}
 _ATOMIC_ADD = ("int32", "int64", "uint32", "uint64", "float32", "float64")
-_OPERATIONS = ("", "indexing", "index_add", "index_set", "scatter_add", "take", "take_along_axis")
 
 
-class CupyBackend(Backend):
+class CupyBackend(CupyLibrary):
     """CuPy arrays in the memory of one CUDA device."""
-
-    family = "cuda"
 
     deterministic = False
     """Whether additions at repeated places are made in a fixed order, at some cost of time."""
-
-    def __init__(self, ordinal: int = 0) -> None:
-        device = cp.cuda.Device(ordinal)
-        super().__init__(f"cuda:{ordinal}" if ordinal else "cuda", compat, cp.ndarray, device)
-        self.ordinal = ordinal
-        self._alone = cp.cuda.runtime.getDeviceCount() == 1
-        self._unread = False  # whether a kernel may have written a report since the last look
-        with self.scope():
-            self._report = cp.zeros(3, cp.int64)  # operation, index, size
-
-    def owns(self, x: Any) -> bool:
-        return isinstance(x, cp.ndarray) and x.device.id == self.ordinal
-
-    def scope(self) -> AbstractContextManager[Any]:
-        return super().scope() if self._alone else self.device
-
-    def synchronize(self) -> None:
-        transfers.waits_as_told()
-        with self.scope():
-            cp.cuda.get_current_stream().synchronize()
-            self._raise_reported()
-
-    def memory_info(self) -> Mapping[str, int]:
-        with self.scope():
-            pool = cp.get_default_memory_pool()
-            free, total = cp.cuda.runtime.memGetInfo()
-            return {"used": pool.used_bytes(), "reserved": pool.total_bytes(),
-                    "free": free, "total": total}
-
-    def dtype(self, spec: Any) -> Any:
-        return spec if isinstance(spec, cp.dtype) else super().dtype(spec)
-
-    def library_dtype(self, dtype: DType) -> Any:
-        if dtype is bfloat16:
-            try:
-                import ml_dtypes
-            except ImportError:
-                raise BackendError("bfloat16 needs the package ml_dtypes: "
-                                   "pip install 'dlcore[half]'") from None
-            return cp.dtype(ml_dtypes.bfloat16)
-        return cp.dtype(str(dtype))
-
-    # --- creation: CuPy makes arrays on the current device -------------------------
-
-    def asarray(self, x: Any, dtype: Any = None) -> Array:
-        if self.owns(x):
-            return x if dtype is None else self.astype(x, dtype)
-        if type(x) in (bool, int, float, complex):
-            return self.full((), x, dtype)  # by a kernel; cp.asarray would copy from the host
-        return self.from_host(np.asarray(x), dtype)
-
-    def empty(self, shape: Shape, dtype: Any = None) -> Array:
-        with self.scope():
-            return cp.empty(shape, self._dtype_or_default(dtype))
-
-    def zeros(self, shape: Shape, dtype: Any = None) -> Array:
-        with self.scope():
-            return cp.zeros(shape, self._dtype_or_default(dtype))
-
-    def ones(self, shape: Shape, dtype: Any = None) -> Array:
-        with self.scope():
-            return cp.ones(shape, self._dtype_or_default(dtype))
-
-    def full(self, shape: Shape, fill: complex, dtype: Any = None) -> Array:
-        with self.scope():
-            return cp.full(shape, fill, self.dtype(type(fill) if dtype is None else dtype))
-
-    def arange(self, start: float, stop: float | None = None, step: float = 1,
-               dtype: Any = None) -> Array:
-        with self.scope():
-            return cp.arange(start, stop, step, self._dtype_of_numbers(dtype, start, stop, step))
-
-    def linspace(self, start: float, stop: float, num: int, dtype: Any = None, *,
-                 endpoint: bool = True) -> Array:
-        with self.scope():
-            return cp.linspace(start, stop, num, endpoint=endpoint,
-                               dtype=self._dtype_or_default(dtype))
-
-    def eye(self, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None) -> Array:
-        with self.scope():
-            return cp.eye(n_rows, n_cols, k, self._dtype_or_default(dtype))
-
-    def from_host(self, host_array: Any, dtype: Any = None) -> Array:
-        dtype = host_array.dtype if dtype is None else self.dtype(dtype)  # converted before it is copied
-        transfers.to_device(host_array.size * dtype.itemsize, self.name)
-        with self.scope():
-            # From pinned memory CuPy copies later, when its owner may have written to it again.
-            waits = host_array.ndim and cp.cuda.pinned_memory.is_memory_pinned(host_array.ctypes.data)
-            return cp.array(host_array, dtype, order="C", blocking=bool(waits))
-
-    def from_host_async(self, host_array: Any, dtype: Any = None) -> Array:
-        if not (host_array.ndim and host_array.size):
-            return self.from_host(host_array, dtype)
-        dtype = host_array.dtype if dtype is None else self.dtype(dtype)
-        transfers.to_device(host_array.size * dtype.itemsize, self.name)
-        with self.scope():
-            return self._uploads.copy(host_array, dtype)
-
-    @cached_property
-    def _uploads(self) -> Uploads:
-        return Uploads()
-
-    def to_host(self, x: Array) -> Any:
-        transfers.to_host(x.nbytes, self.name)
-        host_array = cp.asnumpy(x)
-        self._raise_reported()
-        return host_array
-
-    def copy(self, x: Array) -> Array:
-        return cp.copy(x)
-
-    def random_words(self, key: int, position: int, count: int) -> Array:
-        block, skipped = divmod(position, 4)
-        blocks = -(-(skipped + count) // 4)
-        counter = [cp.uint64((block + 1) >> shift & 2**64 - 1) for shift in (0, 64, 128, 192)]
-        with self.scope():
-            words = cp.empty(count, cp.uint64)
-            if count:
-                cuda_kernels.philox(cp.uint64(key & 2**64 - 1), cp.uint64(key >> 64), *counter,
-                                    skipped, count, words, size=blocks)
-        return words
 
     # --- shape and conversion ------------------------------------------------------
 
@@ -239,22 +108,10 @@ class CupyBackend(Backend):
         if size == 0 and indices.size:
             raise IndexError(f"{operation}: an index into an axis of size 0")
         self._unread = True
-        code = _OPERATIONS.index(operation)
+        code = OPERATIONS.index(operation)
         inside = cp.empty(indices.shape, cp.int64)
         cuda_kernels.bound_index(indices, size, code, inside, self._report)
         return inside
-
-    def _raise_reported(self) -> None:
-        """Raise for an index or a matrix that was found wrong; called where the host waits anyway."""
-        self.linalg.raise_found()
-        if not self._unread:
-            return
-        self._unread = False
-        operation, index, size = cp.asnumpy(self._report).tolist()
-        if operation:
-            self._report.fill(0)
-            raise IndexError(f"{_OPERATIONS[operation]}: index {index} is out of bounds for an "
-                             f"axis of size {size}; noticed only now, as the device runs behind")
 
     def _add_at(self, out: Array, index: Index, values: Array) -> Array:
         """``out``, which nobody else sees, with ``values`` added at ``index`` in place."""
@@ -365,10 +222,6 @@ class CupyBackend(Backend):
 
     def einsum(self, subscripts: str, *xs: Array) -> Array:
         return cp.einsum(subscripts, *xs, optimize="greedy" if len(xs) > 2 else False)
-
-    @cached_property
-    def linalg(self) -> CupyLinalg:
-        return CupyLinalg(self)
 
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         return cuda_kernels.zero_safe_multiply(d, r)

@@ -18,8 +18,8 @@ FLOORS = """
 backends.cuda_kernels backends.dtypes backends.errors backends.numpy_quiet backends.philox backends.windows
 backends.cuda_probe backends.library backends.linalg backends.transfers
 backends.base backends.cuda_uploads backends.cupy_linalg backends.numpy_linalg
-backends.cupy_backend backends.distributions backends.numpy_backend backends.registry
-backends.host
+backends.cupy_library backends.distributions backends.numpy_backend backends.registry
+backends.cupy_backend backends.host
 backends
 
 dlcore.samples dlcore.shaping dlcore.trees
