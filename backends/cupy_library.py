@@ -18,6 +18,7 @@ import numpy as np
 
 from backends import cuda_kernels, transfers
 from backends.base import Backend
+from backends.cuda_devices import at_home, keep_at_home
 from backends.cuda_uploads import Uploads
 from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16
@@ -37,16 +38,25 @@ class CupyLibrary(Backend):
         device = cp.cuda.Device(ordinal)
         super().__init__(f"cuda:{ordinal}" if ordinal else "cuda", compat, cp.ndarray, device)
         self.ordinal = ordinal
-        self._alone = cp.cuda.runtime.getDeviceCount() == 1
+        self.alone = cp.cuda.runtime.getDeviceCount() == 1
         self._unread = False  # whether a kernel may have written a report since the last look
         with self.scope():
             self._report = cp.zeros(3, cp.int64)  # operation, index, size
+        if not self.alone:
+            keep_at_home(self, device)
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        if not self.alone and callable(found) and not isinstance(found, type):
+            found = at_home(found, self.device)
+            setattr(self, name, found)
+        return found
 
     def owns(self, x: Any) -> bool:
         return isinstance(x, cp.ndarray) and x.device.id == self.ordinal
 
     def scope(self) -> AbstractContextManager[Any]:
-        return super().scope() if self._alone else self.device
+        return super().scope() if self.alone else self.device
 
     def synchronize(self) -> None:
         transfers.waits_as_told()
@@ -156,7 +166,10 @@ class CupyLibrary(Backend):
 
     @cached_property
     def linalg(self) -> CupyLinalg:
-        return CupyLinalg(self)
+        linalg = CupyLinalg(self)
+        if not self.alone:
+            keep_at_home(linalg, self.device)
+        return linalg
 
     # --- what a kernel has found wrong --------------------------------------------
 

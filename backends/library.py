@@ -30,6 +30,9 @@ class Library(ABC):
     scalar_types: ClassVar[tuple[type, ...]] = ()
     """Scalars that count as arrays of this backend, such as those NumPy makes of 0-d results."""
 
+    alone: bool = True
+    """Whether there is no other device of its kind; else nobody computes but inside :meth:`scope`."""
+
     def __init__(self, name: str, namespace: Any, array_type: type, device: Any = None) -> None:
         self.name = name
         """How users select it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from operator import attrgetter
 from threading import RLock
 from typing import Any
 
@@ -21,7 +22,7 @@ ENTRY_POINTS = "dlcore.backends"
 """The entry-point group in which other distributions declare their backends."""
 
 OWNERS: dict[type, Backend] = {}
-"""Array type → backend, where exactly one loaded backend has arrays of that type."""
+"""Array type → backend, where it alone has arrays of that type and is alone of its kind on the machine."""
 
 Factory = Callable[..., Backend]
 
@@ -157,7 +158,7 @@ def _automatic() -> Backend:
 def _claim_arrays() -> None:
     """Rebuild OWNERS in place: it is imported by name where speed counts."""
     claims: dict[type, set[Backend]] = {}
-    for backend in _loaded.values():
+    for backend in filter(attrgetter("alone"), _loaded.values()):
         for kind in (backend.array_type, *backend.scalar_types):
             claims.setdefault(kind, set()).add(backend)
     owners = {kind: owners.pop() for kind, owners in claims.items() if len(owners) == 1}

@@ -85,8 +85,10 @@ class Generator:
             raise ValueError(f"uniform: low must not exceed high, got {low} and {high}")
         xp, shape = _at(backend), checked_sizes("uniform", shape)
         dtype = as_dtype(dtype or get_default_dtype())
-        unit = distributions.uniform(xp, self._words(xp, math.prod(shape)), dtype)
-        return Tensor(xp.reshape(unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low, shape))
+        with xp.scope():
+            unit = distributions.uniform(xp, self._words(xp, math.prod(shape)), dtype)
+            drawn = unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low
+        return Tensor(xp.reshape(drawn, shape))
 
     def normal(self, shape: Sizes = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None, *,
                backend: str | None = None) -> Tensor:
@@ -96,8 +98,10 @@ class Generator:
         xp, shape = _at(backend), checked_sizes("normal", shape)
         dtype = as_dtype(dtype or get_default_dtype())
         size = math.prod(shape)
-        standard = distributions.normal(xp, self._words(xp, size + size % 2), dtype)[:size]
-        return Tensor(xp.reshape(standard if (mean, std) == (0.0, 1.0) else standard * std + mean, shape))
+        with xp.scope():
+            standard = distributions.normal(xp, self._words(xp, size + size % 2), dtype)[:size]
+            drawn = standard if (mean, std) == (0.0, 1.0) else standard * std + mean
+        return Tensor(xp.reshape(drawn, shape))
 
     def integers(self, low: int, high: int | None = None, shape: Sizes = (), *,
                  backend: str | None = None) -> Tensor:
@@ -105,7 +109,8 @@ class Generator:
         low, high = (0, low) if high is None else (low, high)
         low, high = whole("integers", low), whole("integers", high)
         xp, shape = _at(backend), checked_sizes("integers", shape)
-        drawn = distributions.integers(xp, self._words(xp, math.prod(shape)), low, high)
+        with xp.scope():
+            drawn = distributions.integers(xp, self._words(xp, math.prod(shape)), low, high)
         return Tensor(xp.reshape(drawn, shape))
 
     def bernoulli(self, p: float = 0.5, shape: Sizes = (), *, backend: str | None = None) -> Tensor:
@@ -113,15 +118,17 @@ class Generator:
         if not 0 <= p <= 1:
             raise ValueError(f"bernoulli: p must be a probability from 0 to 1, got {p}")
         xp, shape = _at(backend), checked_sizes("bernoulli", shape)
-        unit = distributions.uniform(xp, self._words(xp, math.prod(shape)), "float64")
-        return Tensor(xp.reshape(unit < p, shape))
+        with xp.scope():
+            drawn = distributions.uniform(xp, self._words(xp, math.prod(shape)), "float64") < p
+        return Tensor(xp.reshape(drawn, shape))
 
     def permutation(self, n: int, *, backend: str | None = None) -> Tensor:
         """The int64 numbers from 0 to ``n`` - 1 in random order, all orders equally likely."""
         n, xp = whole("permutation", n), _at(backend)
         if n < 0:
             raise ValueError(f"permutation: n must not be negative, got {n}")
-        return Tensor(distributions.permutation(xp, self._words(xp, n)))
+        with xp.scope():
+            return Tensor(distributions.permutation(xp, self._words(xp, n)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _at_state, (self.state,)  # a lock is neither copied nor pickled

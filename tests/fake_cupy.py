@@ -241,7 +241,7 @@ def installed():
     """Lets the files of the CUDA backend be imported anew, and find the stand-in for CuPy."""
     if COMPILER is None:
         raise backends.BackendError("kernels run on the host only with g++ or clang++")
-    names = ("cupy_backend", "cupy_library", "cupy_linalg", "cuda_kernels", "cuda_uploads")
+    names = ("cupy_backend", "cupy_library", "cupy_linalg", "cuda_devices", "cuda_kernels", "cuda_uploads")
     with mock.patch.dict(sys.modules, modules()), mock.patch.dict(vars(backends)):
         for name in names:  # the real ones, if there are any, come back at the end of the block
             sys.modules.pop(f"backends.{name}", None)

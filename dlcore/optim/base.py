@@ -92,9 +92,7 @@ class Optimizer:
                 if (grad := getattr(p, "_grad", None)) is None:  # p.grad, without the property's call
                     continue
                 moved = True
-                x, g = p.array, grad.array
-                if ascends:
-                    g = -g
+                x, g = p.array, (-grad).array if ascends else grad.array
                 xp = OWNERS.get(type(x))
                 if x.dtype is not dtype:  # nearly always it is: all parameters have one
                     dtype = x.dtype
