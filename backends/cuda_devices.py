@@ -1,32 +1,81 @@
-"""One card among several: whatever its backend does, it does with that card as the current one.
+"""The scope of a card: it is the current one, and memory that runs out is told in words.
 
-CuPy makes results on the current card, and reads the arguments from wherever they are.
+CuPy makes results on the current card, and reads the arguments from wherever they are; so with several
+cards every member of a backend enters its scope.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any
+
+import cupy as cp
 
 _ELSEWHERE = ("scope", "quiet", "owns")  # members that compute nothing
 
 
-def at_home(function: Callable[..., Any], device: Any) -> Callable[..., Any]:
-    """``function`` with ``device`` as the current one while it runs."""
+class Home:
+    """A context in which ``card`` is the current one; None where there is only one."""
+
+    def __init__(self, card: AbstractContextManager[Any] | None,
+                 exhausted: Callable[[Any], Exception]) -> None:
+        self.card, self.exhausted = card, exhausted
+
+    def __enter__(self) -> None:
+        if self.card is not None:
+            self.card.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self.card is not None:
+            self.card.__exit__(kind, error, trace)
+        if isinstance(error, cp.cuda.memory.OutOfMemoryError) or _refused(error):
+            raise self.exhausted(error) from None
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether the runtime had no memory left for something that CuPy asks it for past its own pool."""
+    return (isinstance(error, cp.cuda.runtime.CUDARuntimeError)
+            and error.status == cp.cuda.runtime.errorMemoryAllocation)
+
+
+def figures(text: str, memory: dict[str, int], limit: int) -> str:
+    """What was asked for, as far as CuPy's ``text`` tells, what there is, and what to do."""
+    asked = re.search(r"allocating ([\d,]+) bytes", text)
+    wanted = f"{_size(int(asked[1].replace(',', '')))} were asked for; " if asked else ""
+    size = {name: _size(nbytes) for name, nbytes in memory.items()}
+    limited = f", of which the pool may hold {_size(limit)} in all" if limit else ""
+    return (f"{wanted}arrays take {size['used']} of the {size['reserved']} that CuPy's pool holds, and "
+            f"{size['free']} of {size['total']} are free{limited}. Take a smaller batch, drop tensors that "
+            "are no longer needed, evaluate in dl.no_grad(), or keep fewer activations with dl.remat")
+
+
+def _size(nbytes: int) -> str:
+    """A number of bytes, in the unit that suits it."""
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if nbytes >= factor:
+            return f"{nbytes / factor:.2f} {unit}"
+    return f"{nbytes} bytes"
+
+
+def at_home(function: Callable[..., Any], home: AbstractContextManager[Any]) -> Callable[..., Any]:
+    """``function``, which runs in the scope ``home``."""
 
     @wraps(function, updated=())  # a ufunc has no __dict__
     def run(*args: Any, **kwargs: Any) -> Any:
-        with device:
+        with home:
             return function(*args, **kwargs)
 
     return run
 
 
-def keep_at_home(thing: Any, device: Any) -> None:
+def keep_at_home(thing: Any, home: AbstractContextManager[Any]) -> None:
     """Let all public members of ``thing``, a backend or its linear algebra, run :func:`at_home`."""
     names = {name for kind in type(thing).__mro__ for name, member in vars(kind).items()
              if isinstance(member, FunctionType) and not name.startswith("_")}
     for name in names.difference(_ELSEWHERE):
-        setattr(thing, name, at_home(getattr(thing, name), device))
+        setattr(thing, name, at_home(getattr(thing, name), home))

@@ -18,11 +18,11 @@ import numpy as np
 
 from backends import cuda_kernels, transfers
 from backends.base import Backend
-from backends.cuda_devices import at_home, keep_at_home
+from backends.cuda_devices import Home, at_home, figures, keep_at_home
 from backends.cuda_uploads import Uploads
 from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16
-from backends.errors import BackendError
+from backends.errors import BackendError, OutOfMemoryError, let_go
 from backends.library import Array, Shape
 
 OPERATIONS = ("", "indexing", "index_add", "index_set", "scatter_add", "take", "take_along_axis")
@@ -39,16 +39,17 @@ class CupyLibrary(Backend):
         super().__init__(f"cuda:{ordinal}" if ordinal else "cuda", compat, cp.ndarray, device)
         self.ordinal = ordinal
         self.alone = cp.cuda.runtime.getDeviceCount() == 1
+        self._home = Home(None if self.alone else device, self.exhausted)
         self._unread = False  # whether a kernel may have written a report since the last look
         with self.scope():
             self._report = cp.zeros(3, cp.int64)  # operation, index, size
         if not self.alone:
-            keep_at_home(self, device)
+            keep_at_home(self, self._home)
 
     def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
         if not self.alone and callable(found) and not isinstance(found, type):
-            found = at_home(found, self.device)
+            found = at_home(found, self._home)
             setattr(self, name, found)
         return found
 
@@ -56,7 +57,15 @@ class CupyLibrary(Backend):
         return isinstance(x, cp.ndarray) and x.device.id == self.ordinal
 
     def scope(self) -> AbstractContextManager[Any]:
-        return super().scope() if self.alone else self.device
+        return self._home
+
+    def exhausted(self, error: Any, operation: str = "") -> OutOfMemoryError:
+        let_go(error)
+        if isinstance(error, OutOfMemoryError):
+            return super().exhausted(error, operation)
+        limit = cp.get_default_memory_pool().get_limit()
+        told = figures(str(error), dict(self.memory_info()), limit)
+        return super().exhausted(OutOfMemoryError(f"out of memory on {self.name}: {told}"), operation)
 
     def synchronize(self) -> None:
         transfers.waits_as_told()
@@ -168,7 +177,7 @@ class CupyLibrary(Backend):
     def linalg(self) -> CupyLinalg:
         linalg = CupyLinalg(self)
         if not self.alone:
-            keep_at_home(linalg, self.device)
+            keep_at_home(linalg, self._home)
         return linalg
 
     # --- what a kernel has found wrong --------------------------------------------

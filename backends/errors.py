@@ -11,5 +11,23 @@ class DeviceTransferError(BackendError):
     """Data would have to move between devices where nobody asked for it."""
 
 
+class OutOfMemoryError(BackendError, MemoryError):
+    """There is no room for an array.  What was computed before is unharmed, and the work can go on."""
+
+
 class MatrixError(ValueError):
     """A matrix that an operation cannot take: singular, not positive definite, with a repeated value."""
+
+
+def let_go(error: BaseException) -> None:
+    """Drop what the frames hold through which a library's ``MemoryError`` came, and those before it.
+
+    A traceback keeps every array alive that a function on its way was computing with.
+    """
+    import traceback  # 5 ms, needed only here
+
+    cause: BaseException | None = error
+    while isinstance(cause, MemoryError) and (cause is error or not isinstance(cause, OutOfMemoryError)):
+        traceback.clear_frames(cause.__traceback__)
+        cause.__traceback__ = None
+        cause = cause.__context__  # one of ours further back is what a user handles while this happens

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from backends.dtypes import HALF_DTYPES, DType, as_dtype, complex64, complex128, get_default_dtype, int64
+from backends.errors import OutOfMemoryError, let_go
 
 Array = Any
 """An array of whichever library the backend wraps."""
@@ -82,6 +83,12 @@ class Library(ABC):
 
     def synchronize(self) -> None:  # noqa: B027  most libraries have nothing to wait for
         """Wait until every queued kernel has finished, and raise what was found wrong meanwhile."""
+
+    def exhausted(self, error: MemoryError, operation: str = "") -> OutOfMemoryError:
+        """What to raise for ``error``, with ``operation`` and what is known of the memory."""
+        let_go(error)
+        told = str(error) if isinstance(error, OutOfMemoryError) else f"out of memory on {self.name}: {error}"
+        return OutOfMemoryError(f"{operation}: {told}" if operation else told)
 
     def memory_info(self) -> Mapping[str, int]:
         """Bytes that are ``used``, ``reserved``, ``free`` and ``total``, where they are known."""

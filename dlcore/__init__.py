@@ -26,6 +26,7 @@ if not hasattr(_backends, "set_backend"):
 from backends import (
     BackendError,
     DeviceTransferError,
+    OutOfMemoryError,
     available_backends,
     get_backend,
     get_default_dtype,
@@ -64,7 +65,8 @@ from dlcore.transforms import grad, hessian, hvp, jacobian, jvp, no_grad, stop_g
 __version__ = "0.1.0.dev0"
 
 __all__ = [
-    "BackendError", "DeviceTransferError", "Tensor", "__version__", "arange", "available_backends",
+    "BackendError", "DeviceTransferError", "OutOfMemoryError", "Tensor", "__version__", "arange",
+    "available_backends",
     "bfloat16", "bool_", "checkpoint", "complex64", "complex128", "custom_vjp", "data", "empty",
     "empty_like", "eye", "fft", "float16", "float32", "float64", "full", "full_like", "get_backend",
     "get_default_dtype", "grad", "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from backends import Backend, BackendError, DType, as_dtype, backend_of, get_backend, host, promote
 from backends.dtypes import default_of_kind
-from backends.errors import MatrixError
+from backends.errors import MatrixError, OutOfMemoryError, let_go
 from dlcore import core
 from dlcore.core import Primitive, cast, dtype_of
 from dlcore.history import Node, Shape, described, is_recording, keep
@@ -180,7 +180,10 @@ MISTAKES: list[tuple[Any, type[Exception]]] = [
 def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, Any],
               error: Exception) -> Exception:
     """``error`` of the array library, retold in terms of the operation the user called."""
-    if isinstance(error, BackendError | MemoryError):
+    if isinstance(error, MemoryError):  # of any library; its own kind takes arguments of its own
+        let_go(error)
+        return OutOfMemoryError(f"{primitive.name}: {error}")
+    if isinstance(error, BackendError):
         return type(error)(f"{primitive.name}: {error}")
     if primitive.shape is not None:
         try:
@@ -193,6 +196,19 @@ def explained(primitive: Primitive, args: Sequence[Any], params: Mapping[str, An
     named = ", ".join(f"{k}={v!r}" for k, v in params.items())
     kind = next((kind for kinds, kind in MISTAKES if isinstance(error, kinds)), RuntimeError)
     return kind(f"{primitive.name}({', '.join(filter(None, (given, named)))}): {error}")
+
+
+def exhausted_in(what: str, error: MemoryError, node: Node) -> Exception:
+    """``error`` of a pass that began at ``node``, with the operation whose derivative ran out of memory."""
+    at, trace = "", error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in _PASSES:
+            at = f", at the derivative of {trace.tb_frame.f_locals['node'].primitive.name}"
+        trace = trace.tb_next
+    return node.xp.exhausted(error, what + at)
+
+
+_PASSES = (core.pullback.__code__, core.pushforward.__code__)
 
 
 def wants_tensors(f: F) -> F:

@@ -10,7 +10,7 @@ import backends
 from backends import OWNERS, Backend, BackendError, DType, as_dtype, backend_of, host
 from backends.dtypes import DTYPES
 from dlcore import core, ops
-from dlcore.dispatch import apply_to_tensors, moved
+from dlcore.dispatch import apply_to_tensors, exhausted_in, moved
 from dlcore.history import NO_PARAMS, HistoryError, Node, Released, Shape, recording, walk
 from dlcore.operators import Operators
 
@@ -170,6 +170,7 @@ class Tensor(Operators):
 
         Raises:
             ValueError: not a scalar and no ``cotangent``; no history; or a history already released.
+            OutOfMemoryError: there is no room for a gradient.
         """
         if self.node is None:
             raise HistoryError("backward: this tensor has no history; nothing it was computed from requires "
@@ -177,17 +178,20 @@ class Tensor(Operators):
         keep = create_graph if retain_graph is None else retain_graph
         release = None if keep else Released(sys._getframe(1))
         order, _ = walk((self.node,))
-        if create_graph:
-            with recording(True):
-                g = self._cotangent(cotangent)
-                gather(core.pullback(order, {self.node: g}, recorded=True, release=release))
-            return
-        xp = self.node.xp
-        if cotangent is None and self.array.shape == () and not xp.is_complex(self.array):  # nearly always
-            g = xp.one_like(self.array)
-        else:
-            g = self._cotangent(cotangent).array
-        gather(core.pullback(order, {self.node: g}, recorded=False, release=release))
+        try:
+            if create_graph:
+                with recording(True):
+                    g = self._cotangent(cotangent)
+                    gather(core.pullback(order, {self.node: g}, recorded=True, release=release))
+                return
+            xp, a = self.node.xp, self.array
+            if cotangent is None and a.shape == () and not xp.is_complex(a):  # nearly always
+                g = xp.one_like(a)
+            else:
+                g = self._cotangent(cotangent).array
+            gather(core.pullback(order, {self.node: g}, recorded=False, release=release))
+        except MemoryError as error:
+            raise exhausted_in("backward", error, self.node) from None
 
     def _cotangent(self, given: Any) -> Tensor:
         """The cotangent to begin with, of this tensor's shape and dtype, as passes carry it."""

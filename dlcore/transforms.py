@@ -13,6 +13,7 @@ from typing import Any
 
 from dlcore import core, ops, trees
 from dlcore.core import Value, alias, dtype_of
+from dlcore.dispatch import exhausted_in
 from dlcore.history import Node, is_recording, next_age, recording, walk
 from dlcore.tensors import Tensor, home_of, matching, tensor
 
@@ -78,7 +79,10 @@ class Linearized:
             if o.node is not None:
                 d = g if recorded else bare(g)
                 flow[o.node] = flow[o.node] + d if o.node in flow else d
-        found: dict[Any, Any] = core.pullback(self.order, flow, self.targets, recorded=recorded)
+        try:
+            found: dict[Any, Any] = core.pullback(self.order, flow, self.targets, recorded=recorded)
+        except MemoryError as error:
+            raise exhausted_in(self.name, error, self.order[0]) from None
         gradients = [ops.conj(as_value(found.get(x.node), x)) for x in self.inputs]
         return trees.rebuilt(tuple(self.args), gradients)
 
@@ -88,7 +92,10 @@ class Linearized:
         recorded = is_recording() and (self.outside or any(t.node is not None for t in given))
         flow: dict[Any, Any] = {x.node: t if recorded else bare(t)
                                 for x, t in zip(self.inputs, given, strict=True)}
-        reached: dict[Any, Any] = core.pushforward(self.order, flow, recorded=recorded)
+        try:
+            reached: dict[Any, Any] = core.pushforward(self.order, flow, recorded=recorded)
+        except MemoryError as error:
+            raise exhausted_in(self.name, error, self.order[0]) from None
         return trees.rebuilt(self.result, [as_value(reached.get(o.node), o) for o in self.outputs])
 
     def _like(self, what: str, given: Tree, tree: Tree, values: Sequence[Any]) -> list[Any]:

@@ -24,6 +24,14 @@ class OutOfMemoryError(MemoryError):
                          f"limit set to: {limit:,} bytes).")
 
 
+class CUDARuntimeError(RuntimeError):
+    """An error of the runtime itself, by its number."""
+
+    def __init__(self, status) -> None:
+        super().__init__(f"error {status}")
+        self.status = status
+
+
 class Machine:
     """What there is: how many cards, which is the current one, and how full they are."""
 
@@ -31,6 +39,7 @@ class Machine:
         self.cards = 1
         self.current = 0
         self.limit = 1 << 40
+        self.pool_limit = 0  # for no limit
         self.used = Counter()
         self.reserved = Counter()
         self.pinned = []  # never given back, only overwritten
@@ -183,6 +192,7 @@ def taken(array):
 
 
 pool = types.SimpleNamespace(
+    get_limit=lambda: machine.pool_limit,
     used_bytes=lambda: machine.used[machine.current],
     total_bytes=lambda: machine.reserved[machine.current],
 )
@@ -204,7 +214,11 @@ def module():
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         pinned_memory=types.SimpleNamespace(is_memory_pinned=is_memory_pinned),
         runtime=types.SimpleNamespace(
-            getDeviceCount=lambda: machine.cards, memGetInfo=mem_get_info),
+            getDeviceCount=lambda: machine.cards,
+            memGetInfo=mem_get_info,
+            CUDARuntimeError=CUDARuntimeError,
+            errorMemoryAllocation=2,
+        ),
     )
 
 

@@ -79,29 +79,33 @@ class Optimizer:
 
         Raises:
             ValueError: no parameter has a gradient; or a schedule's rate is out of its range.
+            OutOfMemoryError: there is no room; the parameters before have made their step.
         """
         states = iter(self.state)
         moved = False
         dtype, half = self._last_dtype
-        for group in self.param_groups:
-            lr = group["lr"]
-            if type(lr) is not float:
-                lr = self._rate(group)
-            ascends = group["maximize"]
-            for p, state in zip(group["params"], states):  # noqa: B905  strict=False takes 0.13 us
-                if (grad := getattr(p, "_grad", None)) is None:  # p.grad, without the property's call
-                    continue
-                moved = True
-                x, g = p.array, (-grad).array if ascends else grad.array
-                xp = OWNERS.get(type(x))
-                if x.dtype is not dtype:  # nearly always it is: all parameters have one
-                    dtype = x.dtype
-                    half = dtype in backend_of(x).half_dtypes
-                    self._last_dtype = dtype, half
-                if half or xp is None:
-                    p.array = self._with_care(x, g, lr, state, group)
-                else:  # the only device of its kind
-                    p.array = self.updated(xp, x, g, lr, state, group)
+        try:
+            for group in self.param_groups:
+                lr = group["lr"]
+                if type(lr) is not float:
+                    lr = self._rate(group)
+                ascends = group["maximize"]
+                for p, state in zip(group["params"], states):  # noqa: B905  strict=False takes 0.13 us
+                    if (grad := getattr(p, "_grad", None)) is None:  # p.grad, without the property's call
+                        continue
+                    moved = True
+                    x, g = p.array, (-grad).array if ascends else grad.array
+                    xp = OWNERS.get(type(x))
+                    if x.dtype is not dtype:  # nearly always it is: all parameters have one
+                        dtype = x.dtype
+                        half = dtype in backend_of(x).half_dtypes
+                        self._last_dtype = dtype, half
+                    if half or xp is None:
+                        p.array = self._with_care(x, g, lr, state, group)
+                    else:  # the only device of its kind
+                        p.array = self.updated(xp, x, g, lr, state, group)
+        except MemoryError as error:
+            raise backend_of(x).exhausted(error, f"{type(self).__name__}.step") from None
         if not moved:
             raise ValueError(f"{type(self).__name__}.step: none of the {len(self.state)} parameters has a "
                              "gradient; call backward() first")
