@@ -15,6 +15,7 @@ from typing import Any
 
 import cupy as cp
 
+_NO_MEMORY = 2  # cudaErrorMemoryAllocation
 _ELSEWHERE = ("scope", "quiet", "owns")  # members that compute nothing
 
 
@@ -39,8 +40,7 @@ class Home:
 
 def _refused(error: BaseException | None) -> bool:
     """Whether the runtime had no memory left for something that CuPy asks it for past its own pool."""
-    return (isinstance(error, cp.cuda.runtime.CUDARuntimeError)
-            and error.status == cp.cuda.runtime.errorMemoryAllocation)
+    return isinstance(error, cp.cuda.runtime.CUDARuntimeError) and error.status == _NO_MEMORY
 
 
 def figures(text: str, memory: dict[str, int], limit: int) -> str:

@@ -16,7 +16,7 @@ import array_api_compat.cupy as compat
 import cupy as cp
 import numpy as np
 
-from backends import cuda_kernels, transfers
+from backends import cuda_kernels, exchange, transfers
 from backends.base import Backend
 from backends.cuda_devices import Home, at_home, figures, keep_at_home
 from backends.cuda_uploads import Uploads
@@ -161,6 +161,25 @@ class CupyLibrary(Backend):
 
     def copy(self, x: Array) -> Array:
         return cp.copy(x)
+
+    def dlpack_device(self) -> tuple[int, int]:
+        return exchange.CUDA, self.ordinal
+
+    def to_dlpack(self, x: Array, *, stream: Any, max_version: tuple[int, int] | None,
+                  dl_device: tuple[int, int] | None, copy: bool | None) -> Any:
+        if x.dtype.kind == "V":
+            raise BufferError(f"__dlpack__: CuPy cannot export {x.dtype}; convert it, x.to('float32')")
+        with self.scope():
+            if dl_device is not None and tuple(dl_device) == exchange.CPU:
+                transfers.to_host(x.nbytes, self.name)
+            elif exchange.must_copy(x.flags.forc, copy, max_version, marks=False):
+                x, copy = cp.copy(x), None
+            return x.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def from_dlpack(self, x: Any, copy: bool | None) -> Array:
+        with self.scope():
+            array = cp.from_dlpack(x, copy=False if copy is False else None)
+            return cp.copy(array) if copy else array
 
     def random_words(self, key: int, position: int, count: int) -> Array:
         block, skipped = divmod(position, 4)

@@ -251,6 +251,24 @@ class Library(ABC):
     def to_host(self, x: Array) -> Any:
         """``x`` as a NumPy array, a view where possible; waits for the device if it must."""
 
+    # --- exchange with other libraries ---------------------------------------------
+
+    def dlpack_device(self) -> tuple[int, int]:
+        """The type and the number by which DLPack knows this device."""
+        raise self._speechless()
+
+    def to_dlpack(self, x: Array, *, stream: Any, max_version: tuple[int, int] | None,
+                  dl_device: tuple[int, int] | None, copy: bool | None) -> Any:
+        """A capsule of DLPack, as asked for in its terms, with ``x`` or a copy (``exchange.must_copy``)."""
+        raise self._speechless()
+
+    def from_dlpack(self, x: Any, copy: bool | None) -> Array:
+        """An array in the memory of ``x``, of another library on this device; if ``copy``, in its own."""
+        raise self._speechless()
+
+    def _speechless(self) -> BufferError:
+        return BufferError(f"backend {self.name!r} does not speak DLPack; go by way of x.to('cpu')")
+
     @abstractmethod
     def random_words(self, key: int, position: int, count: int) -> Array:
         """Words ``position`` to ``position + count`` of the Philox4x64-10 stream of ``key``.

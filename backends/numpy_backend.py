@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import exchange
 from backends.base import Axis, Backend, Index, reduced_size
 from backends.dtypes import DType, bfloat16, get_default_dtype
 from backends.errors import BackendError
@@ -122,6 +123,28 @@ class NumpyBackend(Backend):
 
     def copy(self, x: Array) -> Array:
         return np.array(x)
+
+    def dlpack_device(self) -> tuple[int, int]:
+        return exchange.CPU
+
+    def to_dlpack(self, x: Array, *, stream: Any, max_version: tuple[int, int] | None,
+                  dl_device: tuple[int, int] | None, copy: bool | None) -> Any:
+        if x.dtype.kind == "V":
+            raise BufferError(f"__dlpack__: NumPy cannot export {x.dtype}; convert it, x.to('float32')")
+        shown: Any = x.view()
+        if exchange.must_copy(x.flags.forc, copy, max_version, marks=True):
+            return shown.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=True)
+        if max_version is not None and max_version[0] >= 1:
+            shown.flags.writeable = False
+        return shown.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
+
+    def from_dlpack(self, x: Any, copy: bool | None) -> Array:
+        try:
+            array = np.from_dlpack(x, copy=False if copy is False else None)
+        except RuntimeError as error:
+            raise BufferError(f"from_dlpack: of dtype {getattr(x, 'dtype', 'unknown')}: {error} "
+                              "Convert it first, bfloat16 for example to float32") from error
+        return np.array(array) if copy else array
 
     def random_words(self, key: int, position: int, count: int) -> Array:
         return random_words(key, position, count)

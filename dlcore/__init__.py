@@ -56,7 +56,18 @@ from backends.dtypes import (
     uint64,
 )
 from dlcore import ops, random
-from dlcore.creation import arange, empty, empty_like, eye, full, full_like, linspace, ones, zeros
+from dlcore.creation import (
+    arange,
+    empty,
+    empty_like,
+    eye,
+    from_dlpack,
+    full,
+    full_like,
+    linspace,
+    ones,
+    zeros,
+)
 from dlcore.custom import custom_vjp, remat
 from dlcore.ops import *
 from dlcore.tensors import Tensor, tensor
@@ -68,7 +79,8 @@ __all__ = [
     "BackendError", "DeviceTransferError", "OutOfMemoryError", "Tensor", "__version__", "arange",
     "available_backends",
     "bfloat16", "bool_", "checkpoint", "complex64", "complex128", "custom_vjp", "data", "empty",
-    "empty_like", "eye", "fft", "float16", "float32", "float64", "full", "full_like", "get_backend",
+    "empty_like", "eye", "fft", "float16", "float32", "float64", "from_dlpack", "full", "full_like",
+    "get_backend",
     "get_default_dtype", "grad", "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian",
     "jvp", "linalg", "linspace", "nn", "no_grad", "ones", "ops", "optim", "random", "register_backend",
     "remat", "set_backend", "set_default_dtype", "stop_gradient", "synchronize", "tensor", "testing",

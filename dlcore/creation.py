@@ -8,12 +8,13 @@ from operator import index
 from typing import Any
 
 import backends
-from backends import Backend, as_dtype, get_default_dtype, host
+from backends import Backend, as_dtype, exchange, get_default_dtype, host
 from backends.dtypes import int64
 from dlcore.shaping import checked_sizes
 from dlcore.tensors import Tensor, leaf_of
 
-__all__ = ["arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "zeros"]
+__all__ = ["arange", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like",
+           "linspace", "ones", "zeros"]
 
 Sizes = int | Sequence[int]
 
@@ -98,6 +99,41 @@ def _number(name: str, n: Any) -> float:
         if isinstance(n, str):
             raise TypeError(f"{name}: needs numbers, got {n!r}") from None
         return float(n)
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor in the memory of ``x``, an array of PyTorch, JAX, CuPy, NumPy or whoever speaks DLPack.
+
+    Without a copy the two share memory: what the other library writes there later changes this tensor,
+    and derivatives that were recorded with it.  dlcore itself never writes to it.  :func:`tensor` copies.
+
+    Args:
+        x: an array on the CPU or on CUDA; a tensor that requires gradients must be detached first.
+        device: the backend to put it on; that of ``x`` if None.
+        copy: True for memory of its own, False for an error where a copy is needed, None for a copy only
+            where it is needed, which is where ``device`` is another one.
+
+    Raises:
+        TypeError: ``x`` does not speak DLPack.
+        BufferError: its dtype or its device is none of ours, or its library does not give it away.
+        ValueError: ``copy`` is False, and ``device`` is not where ``x`` is.
+
+    Source: the array-API standard, ``from_dlpack``.
+
+        >>> import numpy as np
+        >>> theirs = np.ones(2)
+        >>> shared, own = from_dlpack(theirs), from_dlpack(theirs, copy=True)
+        >>> theirs[0] = 7.0
+        >>> shared.tolist(), own.tolist()
+        ([7.0, 1.0], [1.0, 1.0])
+    """
+    home = backends.get_backend(exchange.backend_name(x))
+    to = home if device is None else backends.get_backend(device)
+    if to is home:
+        return Tensor(home.from_dlpack(x, copy))
+    if copy is False:
+        raise ValueError(f"from_dlpack: from {home.name} to {to.name} it is copied, and copy=False")
+    return Tensor(to.from_host(home.to_host(home.from_dlpack(x, None))))
 
 
 def linspace(start: float, stop: float, num: int = 50, dtype: Any = None, *, endpoint: bool = True) -> Tensor:

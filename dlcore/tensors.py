@@ -117,6 +117,39 @@ class Tensor(Operators):
         view.flags.writeable = False
         return view
 
+    def __dlpack__(self, *, stream: Any = None, max_version: tuple[int, int] | None = None,
+                   dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> Any:
+        """The array for another library, without a copy where it cannot be written to there.
+
+        That is where the library reads the mark that says so (NumPy); others get a copy, unless they ask
+        for ``copy=False``: then they share the memory, and must not write to it.
+
+        Raises:
+            BufferError: this tensor requires gradients; or what is asked for cannot be done.
+        """
+        if copy is None and sys._getframe(1).f_globals.get("__name__") == "torch.utils.dlpack":
+            copy = True  # PyTorch asks for the version that has the mark, and writes all the same
+        return self._owner().to_dlpack(self._exported("__dlpack__"), stream=stream, max_version=max_version,
+                                       dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Where the array is, in the terms of DLPack: a type of device and its number."""
+        return self._owner().dlpack_device()
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Where on a card the array is, marked read-only; no attribute of tensors elsewhere."""
+        if not hasattr(self.array, "__cuda_array_interface__"):
+            raise AttributeError(f"__cuda_array_interface__: this tensor is on {self.backend}, not on CUDA")
+        known = self._exported("__cuda_array_interface__").__cuda_array_interface__
+        return {**known, "data": (known["data"][0], True)}
+
+    def _exported(self, name: str) -> Any:
+        if self.node is not None:
+            raise BufferError(f"{name}: this tensor requires gradients, which another library would lose; "
+                              "export x.detach()")
+        return self.data
+
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
         return self.numpy().tolist()

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 FILE = HERE / "cupy_signatures.json"
-CUDA_FILES = ("cupy_backend.py", "cupy_library.py", "cupy_linalg.py", "cuda_kernels.py", "cuda_uploads.py")
+CUDA_FILES = ("cupy_backend.py", "cupy_library.py", "cupy_linalg.py", "cuda_devices.py", "cuda_kernels.py",
+              "cuda_uploads.py")
 SOURCES = [HERE.parent / "backends" / name for name in CUDA_FILES]
 ROOTS = ("cupy", "cupyx")
 

@@ -54,6 +54,22 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
     def set(self, host_array, stream) -> None:
         fake_cuda.copy_later(self, host_array, stream)
 
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        """A capsule; of the memory of a card only the stand-in knows what to do with it."""
+        if dl_device == (1, 0):
+            if copy is False:
+                raise BufferError("a copy is needed")
+            return self.host.copy().__dlpack__(max_version=max_version)
+        return types.SimpleNamespace(array=ndarray(self.host), stream=stream)
+
+    def __dlpack_device__(self):
+        return 2, self.card
+
+    @property
+    def __cuda_array_interface__(self):
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.data.ptr, False), "version": 3}
+
+    flags = property(lambda self: types.SimpleNamespace(forc=self.memory.flags.forc))
     device = property(lambda self: fake_cuda.Device(self.card))
     data = property(lambda self: types.SimpleNamespace(ptr=self.memory.ctypes.data))
     T = property(lambda self: ndarray(self.host.T))

@@ -217,7 +217,6 @@ def module():
             getDeviceCount=lambda: machine.cards,
             memGetInfo=mem_get_info,
             CUDARuntimeError=CUDARuntimeError,
-            errorMemoryAllocation=2,
         ),
     )
 

@@ -59,6 +59,14 @@ def array(x, dtype=None, order="C", *, blocking=False):
     return out
 
 
+def from_dlpack(x, *, device=None, copy=None):
+    kind, card = x.__dlpack_device__()
+    if kind != 2:
+        raise TypeError("CPU arrays cannot be directly imported to CuPy.")
+    with fake_cuda.Device(card):
+        return x.__dlpack__(stream=1, max_version=(1, 0), copy=copy).array
+
+
 def asnumpy(x):
     traffic["to_host"] += 1
     with x.device:
@@ -191,6 +199,7 @@ def modules():
         asarray=array,
         dtype=np.dtype,
         asnumpy=asnumpy,
+        from_dlpack=from_dlpack,
         ElementwiseKernel=ElementwiseKernel,
     )
     cupy.cuda = fake_cuda.module()
