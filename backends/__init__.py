@@ -11,6 +11,7 @@ callers that never import NumPy.  Nothing here imports an array library before i
 """
 
 from backends.base import Backend
+from backends.determinism import set_deterministic, use_deterministic
 from backends.dtypes import DType, as_dtype, get_default_dtype, promote, set_default_dtype
 from backends.errors import BackendError, DeviceTransferError, OutOfMemoryError
 from backends.library import Array
@@ -29,8 +30,8 @@ from backends.transfers import TransferMeter, transfer_guard, transfer_meter
 
 __all__ = [
     "OWNERS", "Array", "Backend", "BackendError", "DType", "DeviceTransferError", "OutOfMemoryError",
-    "TransferMeter", "as_dtype",
-    "available_backends", "backend_of", "current", "get_backend", "get_default_dtype", "promote",
-    "register_backend", "set_backend", "set_default_dtype", "synchronize", "transfer_guard", "transfer_meter",
-    "use_backend",
+    "TransferMeter", "as_dtype", "available_backends", "backend_of", "current", "get_backend",
+    "get_default_dtype", "promote", "register_backend", "set_backend", "set_default_dtype",
+    "set_deterministic", "synchronize", "transfer_guard", "transfer_meter", "use_backend",
+    "use_deterministic",
 ]

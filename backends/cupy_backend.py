@@ -9,7 +9,7 @@ What differs from the CPU, and cannot be hidden without waiting for the device:
 * an index array that points outside is clamped, and IndexError is raised when a value is next read
   (``to_host``) or ``synchronize`` is called, instead of at once;
 * boolean masks wait for the device, because the shape of the result depends on them;
-* additions at repeated places come in any order unless ``deterministic`` is set.
+* additions at repeated places come in any order unless ``set_deterministic`` asks for one.
 """
 
 # ruff: noqa: D102  what a member promises is said once, in base.py and library.py
@@ -25,6 +25,7 @@ from cupyx.scipy import special
 from backends import cuda_kernels, transfers
 from backends.base import Axis, Index, reduced_size
 from backends.cupy_library import OPERATIONS, CupyLibrary
+from backends.determinism import is_deterministic
 from backends.dtypes import float32, get_default_dtype, int64
 from backends.library import Array, Shape
 from backends.windows import strided_windows
@@ -36,9 +37,6 @@ _ATOMIC_ADD = ("int32", "int64", "uint32", "uint64", "float32", "float64")
 
 class CupyBackend(CupyLibrary):
     """CuPy arrays in the memory of one CUDA device."""
-
-    deterministic = False
-    """Whether additions at repeated places are made in a fixed order, at some cost of time."""
 
     # --- shape and conversion ------------------------------------------------------
 
@@ -123,7 +121,7 @@ class CupyBackend(CupyLibrary):
             wide = float32 if name.kind == "float" else int64
             return self.astype(self._add_at(self.astype(out, wide), index,
                                             self.astype(values, wide)), name)
-        if self.deterministic:
+        if is_deterministic():
             return self._add_runs(out, index, values)
         cupyx.scatter_add(out, index, values)
         return out

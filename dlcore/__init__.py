@@ -33,10 +33,12 @@ from backends import (
     register_backend,
     set_backend,
     set_default_dtype,
+    set_deterministic,
     synchronize,
     transfer_guard,
     transfer_meter,
     use_backend,
+    use_deterministic,
 )
 from backends.dtypes import (
     bfloat16,
@@ -83,9 +85,9 @@ __all__ = [
     "get_backend",
     "get_default_dtype", "grad", "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian",
     "jvp", "linalg", "linspace", "nn", "no_grad", "ones", "ops", "optim", "random", "register_backend",
-    "remat", "set_backend", "set_default_dtype", "stop_gradient", "synchronize", "tensor", "testing",
-    "train", "transfer_guard", "transfer_meter",
-    "uint8", "uint16", "uint32", "uint64", "use_backend", "value_and_grad", "viz", "vjp",
+    "remat", "set_backend", "set_default_dtype", "set_deterministic", "stop_gradient", "synchronize",
+    "tensor", "testing", "train", "transfer_guard", "transfer_meter",
+    "uint8", "uint16", "uint32", "uint64", "use_backend", "use_deterministic", "value_and_grad", "viz", "vjp",
     "zeros",
 ]
 __all__ += ops.__all__

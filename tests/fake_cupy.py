@@ -76,7 +76,10 @@ def asnumpy(x):
 def scatter_add(x, index, values):
     if x.dtype.name not in ATOMIC:
         raise TypeError(f"cupy.add.at only supports int32, int64, float16, ..., not {x.dtype}")
-    np.add.at(x.host, wrapped(x, index), hidden(values))
+    places = np.arange(x.size).reshape(x.shape)[wrapped(x, index)]
+    values = np.broadcast_to(hidden(values), places.shape)
+    backwards = np.unravel_index(places.ravel()[::-1], x.shape)  # atomic additions come in any order
+    np.add.at(x.host, backwards, values.ravel()[::-1])
 
 
 def take(x, indices, axis):
