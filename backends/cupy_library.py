@@ -70,7 +70,7 @@ class CupyLibrary(Backend):
     def synchronize(self) -> None:
         transfers.waits_as_told()
         with self.scope():
-            cp.cuda.get_current_stream().synchronize()
+            self.device.synchronize()  # whichever streams are at work
             self._raise_reported()
 
     def memory_info(self) -> Mapping[str, int]:

@@ -72,6 +72,10 @@ class Device:
     def __exit__(self, *error) -> None:
         machine.current = self.before.pop()
 
+    def synchronize(self) -> None:
+        for stream in list(every_stream):
+            stream.synchronize()
+
 
 # --- streams -------------------------------------------------------------------------
 
@@ -93,7 +97,8 @@ class Stream:
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None) -> None:
         self.queue = []
         self.finished = 0
-        self.told = []  # what waits for what, by name
+        self.told = []  # which events it waits for
+        every_stream.add(self)
 
     def give(self, deed) -> None:
         self.queue.append(deed)
@@ -123,6 +128,7 @@ class Stream:
         streams.pop()
 
 
+every_stream = weakref.WeakSet()
 streams = [Stream(null=True)]
 
 

@@ -12,7 +12,8 @@ from numpy.testing import assert_array_equal
 import dlcore as dl
 from backends.dtypes import DTYPES
 from tests import fake_cuda, fake_cupy
-from tests.backend_laws import available, host_arrays, on_every_backend, same
+from tests.backend_laws import STAND_IN, available, host_arrays, on_every_backend, same
+from tests.training import Training
 
 DTYPE_NAMES = ["float64", "float32", "int32", "bool", "complex64"]
 
@@ -93,6 +94,31 @@ def test_the_host_waits_for_nothing_and_the_stand_in_copies_late(cuda):
     assert_array_equal(pinned, np.ones(5))
     assert_array_equal(cuda.to_host(there), np.ones(5))
     assert copied.done
+
+
+def test_waiting_for_a_card_waits_for_all_of_its_streams(cuda):
+    there = cuda.from_host_async(np.ones(5))
+    copied, _ = cuda._uploads.reading[-1]
+    fake_cuda.get_current_stream().queue[-1] = lambda: None  # which was to wait for the copy
+
+    cuda.synchronize()
+
+    assert copied.done
+    assert_array_equal(cuda.to_host(there), np.ones(5))
+
+
+def test_a_training_step_on_a_stream_of_the_user_stays_there(cuda):
+    others = len(fake_cuda.every_stream)
+    with fake_cuda.Stream(non_blocking=True) as stream, dl.use_backend(STAND_IN):
+        training = Training()
+        loss = training.step().item()
+        batch = cuda.from_host_async(np.ones(3))
+        assert stream.told[-1].stream is cuda._uploads.stream
+        assert fake_cuda.get_current_stream() is stream
+        assert_array_equal(cuda.to_host(batch), np.ones(3))
+
+    assert np.isfinite(loss)
+    assert len(fake_cuda.every_stream) <= others + 1  # it makes none of its own
 
 
 def test_pinned_memory_goes_back_to_its_pool_once_it_was_read(cuda):
