@@ -21,6 +21,7 @@ from backends.registry import (
     backend_of,
     current,
     get_backend,
+    memory_meter,
     register_backend,
     set_backend,
     synchronize,
@@ -31,7 +32,7 @@ from backends.transfers import TransferMeter, transfer_guard, transfer_meter
 __all__ = [
     "OWNERS", "Array", "Backend", "BackendError", "DType", "DeviceTransferError", "OutOfMemoryError",
     "TransferMeter", "as_dtype", "available_backends", "backend_of", "current", "get_backend",
-    "get_default_dtype", "promote", "register_backend", "set_backend", "set_default_dtype",
+    "get_default_dtype", "memory_meter", "promote", "register_backend", "set_backend", "set_default_dtype",
     "set_deterministic", "synchronize", "transfer_guard", "transfer_meter", "use_backend",
     "use_deterministic",
 ]

@@ -1,4 +1,4 @@
-"""The scope of a card: it is the current one, and memory that runs out is told in words.
+"""The scope of a card: it is the current one, and memory that runs out is told in words; and a meter of it.
 
 CuPy makes results on the current card, and reads the arguments from wherever they are; so with several
 cards every member of a backend enters its scope.
@@ -14,6 +14,8 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 import cupy as cp
+
+from backends.memory import MemoryMeter
 
 _NO_MEMORY = 2  # cudaErrorMemoryAllocation
 _ELSEWHERE = ("scope", "quiet", "owns")  # members that compute nothing
@@ -60,6 +62,24 @@ def _size(nbytes: int) -> str:
         if nbytes >= factor:
             return f"{nbytes / factor:.2f} {unit}"
     return f"{nbytes} bytes"
+
+
+class Watch(cp.cuda.MemoryHook):  # type: ignore[misc]  # CuPy ships no types
+    """Tells a meter what this thread takes of the memory of a card, and gives back."""
+
+    def __init__(self, meter: MemoryMeter, ordinal: int) -> None:
+        self.meter, self.ordinal = meter, ordinal
+        self.name = f"dlcore {id(self)}"  # CuPy takes no two of one name
+
+    def malloc_postprocess(self, *, device_id: int, mem_size: int, mem_ptr: int, **_: Any) -> None:
+        """``mem_size`` bytes were taken, unless there was no room."""
+        if device_id == self.ordinal and mem_ptr:
+            self.meter.see(self.meter.kept + mem_size)
+
+    def free_postprocess(self, *, device_id: int, mem_size: int, **_: Any) -> None:
+        """So many bytes were given back."""
+        if device_id == self.ordinal:
+            self.meter.see(self.meter.kept - mem_size)
 
 
 def at_home(function: Callable[..., Any], home: AbstractContextManager[Any]) -> Callable[..., Any]:

@@ -7,8 +7,8 @@ As ``library.py`` is to ``base.py``; ``cupy_backend.py`` is the upper half.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -18,12 +18,13 @@ import numpy as np
 
 from backends import cuda_kernels, exchange, transfers
 from backends.base import Backend
-from backends.cuda_devices import Home, at_home, figures, keep_at_home
+from backends.cuda_devices import Home, Watch, at_home, figures, keep_at_home
 from backends.cuda_uploads import Uploads
 from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16
 from backends.errors import BackendError, OutOfMemoryError, let_go
 from backends.library import Array, Shape
+from backends.memory import MemoryMeter
 
 OPERATIONS = ("", "indexing", "index_add", "index_set", "scatter_add", "take", "take_along_axis")
 """What a report of a wrong index can name, by number."""
@@ -79,6 +80,11 @@ class CupyLibrary(Backend):
             free, total = cp.cuda.runtime.memGetInfo()
             return {"used": pool.used_bytes(), "reserved": pool.total_bytes(),
                     "free": free, "total": total}
+
+    @contextmanager
+    def memory_meter(self) -> Iterator[MemoryMeter]:
+        with self.scope(), Watch(MemoryMeter(), self.ordinal) as watch:
+            yield watch.meter
 
     def dtype(self, spec: Any) -> Any:
         return spec if isinstance(spec, cp.dtype) else super().dtype(spec)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 from backends.dtypes import HALF_DTYPES, DType, as_dtype, complex64, complex128, get_default_dtype, int64
 from backends.errors import OutOfMemoryError, let_go
+from backends.memory import MemoryMeter, host_memory_meter
 
 Array = Any
 """An array of whichever library the backend wraps."""
@@ -93,6 +94,10 @@ class Library(ABC):
     def memory_info(self) -> Mapping[str, int]:
         """Bytes that are ``used``, ``reserved``, ``free`` and ``total``, where they are known."""
         return {}
+
+    def memory_meter(self) -> AbstractContextManager[MemoryMeter]:
+        """A context that measures the memory which arrays take here; by default that of the host."""
+        return host_memory_meter()
 
     # --- dtypes ------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from operator import attrgetter
@@ -17,6 +17,7 @@ from typing import Any
 
 from backends.base import Backend
 from backends.errors import BackendError
+from backends.memory import MemoryMeter
 
 ENTRY_POINTS = "dlcore.backends"
 """The entry-point group in which other distributions declare their backends."""
@@ -295,3 +296,19 @@ def synchronize() -> None:
     Returns at once on the CPU, which never runs ahead.
     """
     current().synchronize()
+
+
+def memory_meter() -> AbstractContextManager[MemoryMeter]:
+    """Measures the memory that arrays take on the selected backend inside the ``with`` block.
+
+    On the CPU it counts what Python and NumPy allocate in all threads, and the block runs slower; on CUDA
+    what this thread takes of CuPy's pool.
+
+        >>> import dlcore as dl
+        >>> x = dl.ones((100, 1000))
+        >>> with dl.memory_meter() as meter:
+        ...     y = dl.exp(x) * x
+        >>> round(meter.peak / 4e5), round(meter.kept / 4e5)  # in arrays of this size
+        (2, 1)
+    """
+    return current().memory_meter()

@@ -42,6 +42,7 @@ class Machine:
         self.pool_limit = 0  # for no limit
         self.used = Counter()
         self.reserved = Counter()
+        self.hooks = {}
         self.pinned = []  # never given back, only overwritten
 
     def allocate(self, nbytes):
@@ -51,7 +52,28 @@ class Machine:
             self.reserved[card] = self.used[card]
             raise OutOfMemoryError(nbytes, self.used[card], self.limit)
         self.used[card] += nbytes
+        for hook in self.hooks.values():
+            hook.malloc_postprocess(device_id=card, size=nbytes, mem_size=nbytes, mem_ptr=1, pmem_id=1)
         self.reserved[card] = max(self.reserved[card], self.used[card])
+
+
+    def release(self, card, nbytes):
+        self.used[card] -= nbytes
+        for hook in self.hooks.values():
+            hook.free_postprocess(device_id=card, mem_size=nbytes, mem_ptr=1, pmem_id=1)
+
+
+class MemoryHook:
+    """Is told what is taken and given back, inside a ``with`` block."""
+
+    def __enter__(self):
+        if self.name in machine.hooks:
+            raise KeyError(f"memory hook {self.name} already exists")
+        machine.hooks[self.name] = self
+        return self
+
+    def __exit__(self, *error) -> None:
+        del machine.hooks[self.name]
 
 
 machine = Machine()
@@ -194,7 +216,7 @@ def taken(array):
     """Count the memory of a new array until it is gone."""
     card, size = machine.current, array.nbytes
     machine.allocate(size)
-    weakref.finalize(array, machine.used.subtract, {card: size}).atexit = False
+    weakref.finalize(array, machine.release, card, size).atexit = False
 
 
 pool = types.SimpleNamespace(
@@ -214,6 +236,7 @@ def module():
         Device=Device,
         Event=Event,
         Stream=Stream,
+        MemoryHook=MemoryHook,
         MemoryPointer=MemoryPointer,
         UnownedMemory=UnownedMemory,
         get_current_stream=get_current_stream,

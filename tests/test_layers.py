@@ -15,9 +15,9 @@ import pytest
 # From the ground up.  A module imports only what stands on a line above its own; modules of one
 # line do not know each other.
 FLOORS = """
-backends.cuda_devices backends.cuda_kernels backends.determinism backends.dtypes backends.errors
-backends.exchange backends.numpy_quiet backends.philox backends.windows
-backends.cuda_probe backends.library backends.linalg backends.transfers
+backends.cuda_kernels backends.determinism backends.dtypes backends.errors backends.exchange backends.memory
+backends.numpy_quiet backends.philox backends.windows
+backends.cuda_devices backends.cuda_probe backends.library backends.linalg backends.transfers
 backends.base backends.cuda_uploads backends.cupy_linalg backends.numpy_linalg
 backends.cupy_library backends.distributions backends.numpy_backend backends.registry
 backends.cupy_backend backends.host
