@@ -37,6 +37,7 @@ class Home:
         if self.card is not None:
             self.card.__exit__(kind, error, trace)
         if isinstance(error, cp.cuda.memory.OutOfMemoryError) or _refused(error):
+            del trace  # this frame will be one of the new error's, and must not keep those of the old one
             raise self.exhausted(error) from None
 
 

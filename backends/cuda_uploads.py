@@ -32,7 +32,10 @@ class Uploads:
         """A copy of ``host_array``, not empty, that whatever the current stream gets from now on can read."""
         while self.reading and self.reading[0][0].done:
             self.reading.popleft()  # into CuPy's pool of pinned memory
-        pinned = cupyx.empty_pinned(host_array.shape, dtype)
+        try:
+            pinned = cupyx.empty_pinned(host_array.shape, dtype)
+        except cp.cuda.runtime.CUDARuntimeError:  # no more can be pinned; CuPy has a slower way, and warns
+            return cp.array(host_array, dtype, order="C", blocking=True)
         np.copyto(pinned, host_array, casting="unsafe")
         with self.stream:
             block = cp.empty(host_array.shape, dtype)

@@ -64,7 +64,8 @@ class CupyLibrary(Backend):
         let_go(error)
         if isinstance(error, OutOfMemoryError):
             return super().exhausted(error, operation)
-        limit = cp.get_default_memory_pool().get_limit()
+        with self.scope():
+            limit = cp.get_default_memory_pool().get_limit()
         told = figures(str(error), dict(self.memory_info()), limit)
         return super().exhausted(OutOfMemoryError(f"out of memory on {self.name}: {told}"), operation)
 

@@ -24,10 +24,7 @@ def let_go(error: BaseException) -> None:
 
     A traceback keeps every array alive that a function on its way was computing with.
     """
-    import traceback  # 5 ms, needed only here
-
     cause: BaseException | None = error
     while isinstance(cause, MemoryError) and (cause is error or not isinstance(cause, OutOfMemoryError)):
-        traceback.clear_frames(cause.__traceback__)
         cause.__traceback__ = None
         cause = cause.__context__  # one of ours further back is what a user handles while this happens

@@ -132,7 +132,7 @@ def _explain(data: Any, error: Exception) -> None:
         kind = f"{type(data).__module__}.{type(data).__qualname__}"
         raise DeviceTransferError(
             f"{kind} is not in host memory; copy it there first (CuPy: .get(), PyTorch: .cpu()), "
-            "or make the tensor on its own backend") from error
+            "or share it where it is with dl.from_dlpack") from error
 
 
 def _explain_ragged(data: Any) -> None:

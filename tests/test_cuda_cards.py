@@ -182,6 +182,16 @@ def test_an_index_outside_is_reported_by_its_own_card(cards):
         cards[1].to_host(clamped)
 
 
+def test_a_card_that_is_full_is_told_by_its_name_and_its_own_figures(cards, monkeypatch):
+    x = dl.Tensor(cards[1].ones((1 << 18,)))
+    monkeypatch.setattr(fake_cuda.machine, "limit", fake_cuda.machine.used[1])
+
+    for act in (lambda: x * x, lambda: cards[1].copy(x.array)):
+        with pytest.raises(dl.OutOfMemoryError, match=r"out of memory on cards:1: 1.00 MiB were asked for; "):
+            act()
+    assert cards[1].memory_info()["free"] == 0
+
+
 def test_one_card_of_several_that_is_selected_alone_computes_at_home(cards):
     registry._loaded.pop("cards")
     registry._claim_arrays()

@@ -121,12 +121,30 @@ def test_a_training_step_on_a_stream_of_the_user_stays_there(cuda):
     assert len(fake_cuda.every_stream) <= others + 1  # it makes none of its own
 
 
+def test_without_pinned_memory_the_copy_is_an_ordinary_one(cuda, monkeypatch):
+    def refuse(shape, dtype):
+        raise fake_cuda.CUDARuntimeError(2)
+
+    monkeypatch.setattr(type(cuda._uploads).copy.__globals__["cupyx"], "empty_pinned", refuse)
+
+    assert_array_equal(cuda.to_host(cuda.from_host_async(np.ones(5))), np.ones(5))
+
+
 def test_pinned_memory_goes_back_to_its_pool_once_it_was_read(cuda):
     for _ in range(5):
         cuda.from_host_async(np.ones(7))
         cuda.synchronize()
 
     assert len(cuda._uploads.reading) == 1
+
+
+def test_the_memory_of_a_copy_belongs_to_the_stream_that_copies(cuda, monkeypatch):
+    seen = []  # where CuPy's pool would give memory to again
+    monkeypatch.setattr(fake_cuda, "taken", lambda array: seen.append(fake_cuda.get_current_stream()))
+
+    cuda.from_host_async(np.ones(3))
+
+    assert seen == [cuda._uploads.stream]
 
 
 def test_memory_is_written_to_again_only_after_what_computed_with_it(cuda):

@@ -148,7 +148,7 @@ def test_the_work_goes_on_and_nothing_is_kept(cuda):
     expected = step(small).tolist()
     before = used()
 
-    for size in range(KIB, 64 * KIB, KIB):  # another part of the step fails each time
+    for size in range(KIB, 400 * KIB, 31 * KIB):  # another part of the step fails each time
         x = dl.ones(16 * KIB)
         with room(size):
             with contextlib.suppress(dl.OutOfMemoryError):
@@ -187,7 +187,7 @@ def test_what_a_failed_operation_had_made_is_free_while_the_error_is_handled(cud
         parts.append(xp.exp(a))
         return xp.stack(parts)
 
-    operation = dl.core.elementwise("greedy", greedy, None)
+    operation = dl.core.Unary("greedy", greedy, lambda s: s)
     with room(100 * KIB):
         try:
             operation(x)
@@ -198,11 +198,40 @@ def test_what_a_failed_operation_had_made_is_free_while_the_error_is_handled(cud
     assert alive == []
 
 
-def test_an_error_that_a_user_handles_meanwhile_keeps_its_traceback(cuda):
+def test_that_holds_for_what_is_no_operation(cuda):
+    with room(100 * KIB):
+        before = used()
+        try:
+            dl.random.normal((5 * KIB,))  # of words, pairs, angles and radii
+        except dl.OutOfMemoryError:
+            during = used()
+
+    assert during == before
+
+
+def test_that_holds_on_the_cpu():
+    made = []
+
+    def greedy(xp, a):
+        part = xp.exp(a)
+        made.append(weakref.ref(part))
+        return part * xp.ones((1 << 25, 1 << 25))
+
+    try:
+        dl.core.Unary("greedy", greedy, lambda s: s)(dl.ones(100))
+    except dl.OutOfMemoryError:
+        alive = [ref for ref in made if ref() is not None]
+
+    assert len(made) == 2  # on the hot path, and once more with care
+    assert alive == []
+
+
+@pytest.mark.parametrize("act", [lambda: int("of the user"), lambda: dl.ones(KIB)])
+def test_an_error_that_a_user_handles_meanwhile_keeps_its_traceback(cuda, act):
     with room(100):
         try:
-            int("of the user")
-        except ValueError as error:
+            act()
+        except (ValueError, MemoryError) as error:
             with contextlib.suppress(dl.OutOfMemoryError):
                 dl.ones(KIB)
             kept = error.__traceback__
