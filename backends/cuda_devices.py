@@ -7,7 +7,7 @@ cards every member of a backend enters its scope.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import wraps
 from types import FunctionType, TracebackType
@@ -36,17 +36,19 @@ class Home:
                  trace: TracebackType | None) -> None:
         if self.card is not None:
             self.card.__exit__(kind, error, trace)
-        if isinstance(error, cp.cuda.memory.OutOfMemoryError) or _refused(error):
+        if error is not None and _is_full(error):
             del trace  # this frame will be one of the new error's, and must not keep those of the old one
             raise self.exhausted(error) from None
 
 
-def _refused(error: BaseException | None) -> bool:
-    """Whether the runtime had no memory left for something that CuPy asks it for past its own pool."""
-    return isinstance(error, cp.cuda.runtime.CUDARuntimeError) and error.status == _NO_MEMORY
+def _is_full(error: BaseException) -> bool:
+    """Whether there was no memory left in CuPy's pool, or for something that does not come from there."""
+    if isinstance(error, cp.cuda.runtime.CUDARuntimeError):
+        return bool(error.status == _NO_MEMORY)
+    return isinstance(error, cp.cuda.memory.OutOfMemoryError)
 
 
-def figures(text: str, memory: dict[str, int], limit: int) -> str:
+def figures(text: str, memory: Mapping[str, int], limit: int) -> str:
     """What was asked for, as far as CuPy's ``text`` tells, what there is, and what to do."""
     asked = re.search(r"allocating ([\d,]+) bytes", text)
     wanted = f"{_size(int(asked[1].replace(',', '')))} were asked for; " if asked else ""

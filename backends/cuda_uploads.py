@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from threading import Lock
 from typing import Any
 
 import cupy as cp
@@ -27,11 +28,13 @@ class Uploads:
     def __init__(self) -> None:
         self.stream = cp.cuda.Stream(non_blocking=True)  # else the default stream would wait for it
         self.reading: deque[tuple[Any, Any]] = deque()
+        self.lock = Lock()
 
     def copy(self, host_array: Any, dtype: Any) -> Array:
         """A copy of ``host_array``, not empty, that whatever the current stream gets from now on can read."""
-        while self.reading and self.reading[0][0].done:
-            self.reading.popleft()  # into CuPy's pool of pinned memory
+        with self.lock:
+            while self.reading and self.reading[0][0].done:
+                self.reading.popleft()  # into CuPy's pool of pinned memory
         try:
             pinned = cupyx.empty_pinned(host_array.shape, dtype)
         except cp.cuda.runtime.CUDARuntimeError:  # no more can be pinned; CuPy has a slower way, and warns

@@ -22,7 +22,7 @@ from backends.cuda_devices import Home, Watch, at_home, figures, keep_at_home
 from backends.cuda_uploads import Uploads
 from backends.cupy_linalg import CupyLinalg
 from backends.dtypes import DType, bfloat16
-from backends.errors import BackendError, OutOfMemoryError, let_go
+from backends.errors import BackendError
 from backends.library import Array, Shape
 from backends.memory import MemoryMeter
 
@@ -44,6 +44,7 @@ class CupyLibrary(Backend):
         self._unread = False  # whether a kernel may have written a report since the last look
         with self.scope():
             self._report = cp.zeros(3, cp.int64)  # operation, index, size
+            self._uploads = Uploads()
         if not self.alone:
             keep_at_home(self, self._home)
 
@@ -60,14 +61,9 @@ class CupyLibrary(Backend):
     def scope(self) -> AbstractContextManager[Any]:
         return self._home
 
-    def exhausted(self, error: Any, operation: str = "") -> OutOfMemoryError:
-        let_go(error)
-        if isinstance(error, OutOfMemoryError):
-            return super().exhausted(error, operation)
+    def _shortage(self, error: Any) -> str:
         with self.scope():
-            limit = cp.get_default_memory_pool().get_limit()
-        told = figures(str(error), dict(self.memory_info()), limit)
-        return super().exhausted(OutOfMemoryError(f"out of memory on {self.name}: {told}"), operation)
+            return figures(str(error), self.memory_info(), cp.get_default_memory_pool().get_limit())
 
     def synchronize(self) -> None:
         transfers.waits_as_told()
@@ -156,10 +152,6 @@ class CupyLibrary(Backend):
         with self.scope():
             return self._uploads.copy(host_array, dtype)
 
-    @cached_property
-    def _uploads(self) -> Uploads:
-        return Uploads()
-
     def to_host(self, x: Array) -> Any:
         transfers.to_host(x.nbytes, self.name)
         host_array = cp.asnumpy(x)
@@ -185,7 +177,10 @@ class CupyLibrary(Backend):
 
     def from_dlpack(self, x: Any, copy: bool | None) -> Array:
         with self.scope():
-            array = cp.from_dlpack(x, copy=False if copy is False else None)
+            try:
+                array = cp.from_dlpack(x, copy=False if copy is False else None)
+            except NotImplementedError as error:
+                raise exchange.unreadable(x, error) from error
             return cp.copy(array) if copy else array
 
     def random_words(self, key: int, position: int, count: int) -> Array:

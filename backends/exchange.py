@@ -55,3 +55,9 @@ def must_copy(contiguous: bool, copy: bool | None, max_version: tuple[int, int] 
     if copy is None and contiguous:
         return not (marks and max_version is not None and tuple(max_version) >= _READ_ONLY)
     return copy is not False
+
+
+def unreadable(x: Any, error: Exception) -> BufferError:
+    """What to raise where the library of a backend does not know the dtype of ``x``."""
+    return BufferError(f"from_dlpack: of dtype {getattr(x, 'dtype', 'unknown')}: {error}; convert it first, "
+                       "bfloat16 for example to float32")

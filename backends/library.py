@@ -87,9 +87,14 @@ class Library(ABC):
 
     def exhausted(self, error: MemoryError, operation: str = "") -> OutOfMemoryError:
         """What to raise for ``error``, with ``operation`` and what is known of the memory."""
+        ours = isinstance(error, OutOfMemoryError)
+        told = str(error) if ours else f"out of memory on {self.name}: {self._shortage(error)}"
         let_go(error)
-        told = str(error) if isinstance(error, OutOfMemoryError) else f"out of memory on {self.name}: {error}"
         return OutOfMemoryError(f"{operation}: {told}" if operation else told)
+
+    def _shortage(self, error: MemoryError) -> str:
+        """What was asked for and what there is, as far as ``error`` of the library and the device tell."""
+        return str(error)
 
     def memory_info(self) -> Mapping[str, int]:
         """Bytes that are ``used``, ``reserved``, ``free`` and ``total``, where they are known."""

@@ -142,8 +142,7 @@ class NumpyBackend(Backend):
         try:
             array = np.from_dlpack(x, copy=False if copy is False else None)
         except RuntimeError as error:
-            raise BufferError(f"from_dlpack: of dtype {getattr(x, 'dtype', 'unknown')}: {error} "
-                              "Convert it first, bfloat16 for example to float32") from error
+            raise exchange.unreadable(x, error) from error
         return np.array(array) if copy else array
 
     def random_words(self, key: int, position: int, count: int) -> Array:

@@ -202,8 +202,8 @@ def exhausted_in(what: str, error: MemoryError, node: Node) -> Exception:
     """``error`` of a pass that began at ``node``, with the operation whose derivative ran out of memory."""
     at, trace = "", error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code in _PASSES:
-            at = f", at the derivative of {trace.tb_frame.f_locals['node'].primitive.name}"
+        if trace.tb_frame.f_code in _PASSES and (found := trace.tb_frame.f_locals.get("node")) is not None:
+            at = f", at the derivative of {found.primitive.name}"
         trace = trace.tb_next
     return node.xp.exhausted(error, what + at)
 

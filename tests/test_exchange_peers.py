@@ -102,7 +102,7 @@ def test_a_tensor_of_pytorch_that_requires_gradients_is_refused_by_pytorch(torch
 
 
 def test_bfloat16_is_refused_both_ways(torch):
-    with pytest.raises(BufferError, match=r"from_dlpack: of dtype torch\.bfloat16: .* Convert it first"):
+    with pytest.raises(BufferError, match=r"from_dlpack: of dtype torch\.bfloat16: .*; convert it first"):
         dl.from_dlpack(torch.ones(2, dtype=torch.bfloat16))
     with pytest.raises(BufferError, match="NumPy cannot export bfloat16"):
         torch.from_dlpack(dl.ones(2, "bfloat16"))

@@ -105,7 +105,7 @@ class Optimizer:
                     else:  # the only device of its kind
                         p.array = self.updated(xp, x, g, lr, state, group)
         except MemoryError as error:
-            raise backend_of(x).exhausted(error, f"{type(self).__name__}.step") from None
+            raise backend_of(p.array).exhausted(error, f"{type(self).__name__}.step") from None
         if not moved:
             raise ValueError(f"{type(self).__name__}.step: none of the {len(self.state)} parameters has a "
                              "gradient; call backward() first")
