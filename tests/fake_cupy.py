@@ -13,7 +13,6 @@ import math
 import re
 import sys
 import types
-from collections import Counter
 from ctypes import c_void_p
 from functools import cache, partial
 from unittest import mock
@@ -35,8 +34,7 @@ from tests.host_kernels import (
 )
 
 ATOMIC = ("int32", "int64", "uint32", "uint64", "float16", "float32", "float64")
-traffic = Counter()
-"""Every copy between host and device, whoever made it and whether or not anybody watches."""
+traffic = fake_cuda.traffic
 
 
 # --- functions -----------------------------------------------------------------------
@@ -51,11 +49,12 @@ def called(name, function, *args, **kwargs):
 def array(x, dtype=None, order="C", *, blocking=False):
     if isinstance(x, ndarray):
         return ndarray(np.array(x.host, dtype, order=order))
-    traffic["to_device"] += 1
     out = ndarray(np.array(x, dtype, order=order))
     as_it_is = isinstance(x, np.ndarray) and x.size and x.dtype == out.dtype
     if as_it_is and not blocking and fake_cuda.is_memory_pinned(x.ctypes.data):
         out.set(x, fake_cuda.get_current_stream())
+    else:
+        traffic["to_device"] += 1
     return out
 
 

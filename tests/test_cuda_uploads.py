@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 import dlcore as dl
 from backends.dtypes import DTYPES
+from dlcore.data import ArrayDataset, DataLoader
 from tests import fake_cuda, fake_cupy
 from tests.backend_laws import STAND_IN, available, host_arrays, on_every_backend, same
 from tests.training import Training
@@ -52,6 +53,24 @@ def test_what_is_copied_may_be_written_to_at_once(backend, data):
 
     for i, x in enumerate(there):
         assert_array_equal(backend.to_host(x + 1.0), np.full((3, 1000), i + 1.0))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_copies_its_batches_beside_the_computation(cuda, workers):
+    x = np.random.default_rng(0).standard_normal((12, 3))
+    loader = DataLoader(ArrayDataset(x, np.arange(12)), 4, workers=workers)
+    on_cpu = [[part.numpy() for part in batch] for batch in loader]
+    fake_cupy.traffic.clear()
+
+    with dl.use_backend(STAND_IN), dl.transfer_meter() as meter:
+        batches = list(loader)
+
+    assert meter.to_device.times == fake_cupy.traffic["to_device"] == 6
+    assert meter.waits == 0
+    assert cuda._uploads.stream.finished < len(cuda._uploads.stream.queue)
+    for batch, expected in zip(batches, on_cpu, strict=True):
+        for part, numbers in zip(batch, expected, strict=True):
+            assert_array_equal(part.numpy(), numbers)
 
 
 @on_every_backend

@@ -82,7 +82,7 @@ def moved(batch: Any) -> Any:
 
 def _moved(part: Any, xp: Backend) -> Any:
     if host.is_array(part):
-        return Tensor(xp.from_host(host.array(part)))
+        return Tensor(xp.from_host_async(host.array(part)))
     if type(part) is Tensor:
         return part.to(xp.name)
     if isinstance(part, dict | list | tuple):
