@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 import backends
 import dlcore as dl
 from backends import registry
-from dlcore import nn, optim
+from dlcore import data, nn, optim, train
 from dlcore.testing.calls import called, letters, outputs
 from tests import fake_cuda, fake_cupy
 from tests.optimizing import OPTIMIZERS, drawn, leaves, loss_of, run
@@ -66,6 +66,20 @@ def test_a_training_step_stays_on_the_card_that_was_selected(second):
     weights = list(training.net.parameters())
     assert homes(*losses, *weights, *(w.grad for w in weights)) == SECOND
     assert {m.card for m in moments} == {1}
+    assert fake_cuda.machine.current == 0
+
+
+def test_a_training_loop_stays_there_too(second):
+    x = np.random.default_rng(0).standard_normal((24, 3), np.float32)
+    loader = data.DataLoader(data.ArrayDataset(x, np.argmax(x, axis=1)), 8, shuffle=True, workers=2)
+    model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Dropout(0.2), nn.Linear(8, 3))
+    optimizer = optim.AdamW(model.parameters(), optim.schedules.cosine(0.01, 9))
+    trainer = train.Trainer(model, nn.CrossEntropyLoss(), optimizer, {"accuracy": train.accuracy})
+
+    history = trainer.fit(loader, epochs=2, validation=loader)
+
+    assert np.isfinite(history["val_loss"]).all()
+    assert homes(*model.state_dict().values(), trainer.predict(loader)) == SECOND
     assert fake_cuda.machine.current == 0
 
 
