@@ -221,7 +221,12 @@ class Program:
         with ExitStack() as quiet:
             for xp in set(self.homes):
                 quiet.enter_context(xp.quiet())
+            here, scope = None, quiet.enter_context(ExitStack())
             for i, ((primitive, places, params), xp) in enumerate(zip(self.steps, self.homes, strict=True)):
+                if xp is not here:
+                    scope.close()
+                    scope.enter_context(xp.scope())
+                    here = xp
                 if primitive is not None:
                     arrays = [done[a.position] if type(a) is Place else a for a in places]
                     done[i] = primitive.forward(xp, *arrays, **params)

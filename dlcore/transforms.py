@@ -282,7 +282,7 @@ def _rows(at: Linearized, position: int) -> Tree:
 def unit(like: Any, position: int) -> Tensor:
     """A tensor shaped like another that is 1 at one place, counted in row-major order, else 0."""
     xp = home_of(like)
-    flat = xp.arange(0, like.size, 1, "int64") == position
+    flat = xp.equal(xp.arange(0, like.size, 1, "int64"), position)
     return Tensor(xp.reshape(xp.astype(flat, dtype_of(like)), like.shape))
 
 

@@ -4,6 +4,8 @@ On the stand-in, which refuses arrays of a card that is not the current one; CuP
 the bus and put the result on the wrong card.
 """
 
+import copy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,8 +13,9 @@ from numpy.testing import assert_allclose
 import backends
 import dlcore as dl
 from backends import registry
-from dlcore import data, nn, optim, train
+from dlcore import data, graph, nn, optim, train
 from dlcore.testing.calls import called, letters, outputs
+from dlcore.tracing import trace
 from tests import fake_cuda, fake_cupy
 from tests.optimizing import OPTIMIZERS, drawn, leaves, loss_of, run
 from tests.strategies import SUBJECTS
@@ -81,6 +84,31 @@ def test_a_training_loop_stays_there_too(second):
     assert np.isfinite(history["val_loss"]).all()
     assert homes(*model.state_dict().values(), trainer.predict(loader)) == SECOND
     assert fake_cuda.machine.current == 0
+
+
+def steps_of_a_graph(x):
+    a = graph.Variable(x, name="a")
+    loss = graph.Graph(graph.MSELoss(graph.Sigmoid(a), graph.Variable(dl.ones(3))))
+    loss.forward({})
+    found = [t for step in loss.backward_steps() for t in (*step.local.values(), *step.outgoing.values())]
+    loss.backward()
+    return [*found, a.grad]
+
+
+@pytest.mark.parametrize("use", [
+    lambda x: [dl.grad(lambda x: dl.sum(dl.exp(x) * x))(x)],
+    lambda x: [dl.hessian(lambda x: dl.sum(dl.sin(x) * x * x))(x), dl.jacobian(dl.exp)(x)],
+    lambda x: dl.jvp(dl.remat(lambda x: dl.sin(x) * x), [x], [x]),
+    lambda x: [dl.grad(lambda x: dl.sum(dl.remat(dl.sin)(x)))(x)],
+    lambda x: [dl.grad(dl.custom_vjp(lambda x: (dl.sum(dl.exp(x)), x), lambda saved, g: g * saved))(x)],
+    lambda x: [trace(dl.grad(lambda x: dl.sum(dl.exp(x) * dl.cumsum(x, axis=0))), x)(x)],
+    lambda x: nn.LSTM(3, 2)(x.reshape(1, 1, 3))[:1],
+    lambda x: [optim.minimize(lambda x: dl.sum((x - 2.0) ** 2), x).x],
+    lambda x: [copy.deepcopy(x), copy.copy(x), x[x > 1], x[[0, 0]], x + np.float64(1)],
+    steps_of_a_graph,
+])
+def test_every_way_to_use_a_tensor_stays_on_its_card(second, use):
+    assert homes(*use(dl.tensor([1.0, 2.0, 3.0]))) == SECOND
 
 
 def test_it_makes_the_numbers_that_the_first_card_makes(cards):

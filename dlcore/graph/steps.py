@@ -94,7 +94,7 @@ def derivatives(node: Node, history: list[History],
     array, xp = node.held.array, backend_of(node.held.array)
     rows = []
     for i in range(size):
-        unit = xp.astype(xp.arange(0, size, 1, "int64") == i, array.dtype)
+        unit = xp.astype(xp.equal(xp.arange(0, size, 1, "int64"), i), array.dtype)
         rows.append(through(node, history, xp.reshape(unit, array.shape), small))
     return {p: stacked(node, [row[p] for row in rows]) if p in small else None for p in parents}
 
