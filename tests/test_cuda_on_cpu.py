@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import warnings
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,29 @@ def test_the_file_of_signatures_is_that_of_the_installed_cupy():
     found = cupy_signatures.snapshot()["names"]
 
     assert {n: str(cupy_signatures.read(e)) for n, e in found.items()} == recorded
+
+
+@pytest.mark.parametrize(("kind", "names"), [
+    ("ndarray", "data device flags set fill __dlpack__ __cuda_array_interface__"),
+    ("cuda.Device", "id synchronize"),
+    ("cuda.Stream", "record wait_event"),
+    ("cuda.Event", "done"),
+    ("cuda.MemoryPointer", "ptr"),
+    ("cuda.MemoryPool", "get_limit used_bytes total_bytes"),
+    ("cuda.MemoryHook", "name malloc_postprocess free_postprocess"),
+])
+def test_objects_of_cupy_have_what_the_backend_asks_them_for(real_cupy, kind, names):
+    found = attrgetter(kind)(real_cupy)
+
+    assert [name for name in names.split() if not hasattr(found, name)] == []
+
+
+def test_cupys_error_of_memory_can_be_read_by_ours(real_cupy):
+    error = real_cupy.cuda.memory.OutOfMemoryError(3 << 30, 5)
+    figures = importlib.import_module("backends.cuda_devices").figures
+    memory = {"used": 1, "reserved": 2, "free": 3, "total": 4}
+
+    assert figures(str(error), memory, 0).startswith("3.00 GiB were asked for; arrays take 1 bytes of")
 
 
 # --- kernels -----------------------------------------------------------------------
