@@ -64,9 +64,10 @@ dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.
 dlcore.nn.attention
 dlcore.nn
 dlcore.testing.calls dlcore.testing.differences dlcore.testing.marks dlcore.testing.peers
+dlcore.testing.vectors
 dlcore.testing.diagnosis dlcore.testing.strategies
-dlcore.testing.fingerprint dlcore.testing.gradients
-dlcore.testing.errors
+dlcore.testing.findings dlcore.testing.fingerprint
+dlcore.testing.gradients
 dlcore.testing.rows
 dlcore.testing.records
 dlcore.testing

@@ -220,6 +220,17 @@ def test_every_declaration_has_a_place(name):
     assert SOURCES.place_of(subjects()[name]) is not None
 
 
+def test_finding_declarations_asks_nothing_of_objects_of_other_libraries(monkeypatch):
+    class Deprecated:  # PyTorch has one that warns
+        @property
+        def __class__(self):
+            raise AssertionError("asked for its class")
+
+    monkeypatch.setattr(dl, "an_object_of_another_library", Deprecated(), raising=False)
+
+    assert Sources().place_of(PRIMITIVES["tanh"]) == SOURCES.place_of(PRIMITIVES["tanh"])
+
+
 # --- several backends in one ledger ---------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import dlcore as dl
 from dlcore.core import Primitive
-from dlcore.testing import GradientError, check_grads
+from dlcore.testing import GradientError, check_grads, grad_errors
 from dlcore.testing.differences import EPSILON, first_step, many_steps
 from dlcore.testing.strategies import SEEDS
 
@@ -196,6 +196,48 @@ def test_the_complex_step_wants_an_analytic_function_of_real_numbers():
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="method must be 'differences' or 'complex', got 'step'"):
         check_grads(dl.sin, POINT, method="step")
+
+
+# --- errors as numbers ----------------------------------------------------------------------------
+
+
+@given(seed=SEEDS)
+def test_errors_are_as_large_as_the_mistake_that_was_planted(seed):
+    right, wrong = (grad_errors(f, POINT, seed=seed, order=1, modes=("rev",))
+                    for f in (dl.sin, wrong_by(dl.sin, 1.001)))
+
+    assert all(e.error < 1e-8 for e in right)
+    for e in wrong:  # of the whole derivative, of which the slope along one direction is a part
+        assert e.allowed < e.error <= 1.001e-3
+        assert (e.mode, e.order) == ("rev", 1)
+
+
+def test_errors_are_told_of_every_mode_and_order_also_where_the_first_is_wrong():
+    f = Primitive("sine", dl.sin.forward, lambda s: s, (lambda g, out, x: g * 0.999 * dl.cos(x),),
+                  (lambda t, out, x: t * dl.cos(x),))
+
+    found = grad_errors(f, POINT)
+
+    assert {(e.mode, e.order) for e in found} == {("rev", 1), ("fwd", 1), ("rev", 2), ("fwd", 2)}
+    assert {(e.mode, e.order) for e in found if e.error > e.allowed} == {("rev", 1)}
+
+
+def test_an_error_is_larger_than_allowed_exactly_where_a_check_fails():
+    for factor in (1.0, 1.0 + 1e-8, 1.0 + 1e-5):
+        f = wrong_by(dl.tanh, factor)
+
+        passes = all(e.error <= e.allowed for e in grad_errors(f, POINT, order=1, modes=("rev",)))
+
+        assert passes == (factor < 1.0 + 1e-6)
+        if passes:
+            check_grads(f, POINT, order=1, modes=("rev",))
+
+
+def test_what_cannot_be_checked_has_no_errors_either():
+    with pytest.raises(GradientError, match="exp: returns nan or inf"):
+        grad_errors(dl.exp, np.array([1e4]))
+    with pytest.raises(ValueError, match="modes must be 'rev', 'fwd' or both"):
+        grad_errors(dl.exp, POINT, modes=("backward",))
 
 
 # --- differences ----------------------------------------------------------------------------------

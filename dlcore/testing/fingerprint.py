@@ -289,7 +289,7 @@ def _named() -> Iterator[tuple[Primitive, Place]]:
     """Every primitive that a module has a name for, with all its names."""
     for module in list(sys.modules.values()):
         for name, value in list(vars(module).items()) if hasattr(module, "__dict__") else ():
-            if isinstance(value, Primitive):
+            if issubclass(type(value), Primitive):  # isinstance would ask objects of others for their class
                 yield value, Place(module.__name__, name)
 
 
