@@ -42,6 +42,7 @@ class Sample(NamedTuple):
     shapes: tuple[str, ...]
     domains: tuple[Domain, ...]
     params: Mapping[str, Any]
+    names: tuple[str, ...] = ()  # of the last arrays, if these are passed by name
 
     def arguments(self) -> list[tuple[str, list[str], Domain]]:
         """Per argument its kind, sizes and domain.
@@ -61,15 +62,17 @@ def sample(shapes: str, domain: Domain | Sequence[Domain] = REAL, **params: Any)
 
     A letter is a size for the test to draw, a digit is that size.  A leading ``?`` marks a boolean
     argument, ``~`` a complex one, whose two parts are each of the domain, and ``#n`` one of integers
-    from 0 to n - 1, n being a letter or digits.  A parameter given as a function receives the drawn
-    sizes: ``shape=lambda s: (s["a"] * s["b"],)``.
+    from 0 to n - 1, n being a letter or digits.  The last arrays may have names by which they are passed:
+    ``"a 4, weight: 4"``.  A parameter given as a function receives the drawn sizes:
+    ``shape=lambda s: (s["a"] * s["b"],)``.
 
         >>> sample("? a b, a b, 1").arguments()[0][:2]
         ('?', ['a', 'b'])
     """
-    specs = tuple(spec.strip() for spec in shapes.split(","))
+    specs = [spec.rpartition(":") for spec in shapes.split(",")]
     domains = (domain,) * len(specs) if isinstance(domain, Domain) else tuple(domain)
-    return Sample(specs, domains, params)
+    names = tuple(name.strip() for name, _, _ in specs if name)
+    return Sample(tuple(spec.strip() for _, _, spec in specs), domains, params, names)
 
 
 def also_complex(samples: Sequence[Sample]) -> list[Sample]:

@@ -1,5 +1,7 @@
 """Laws about values: shapes, dtypes and agreement, for everything that is declared, on every backend."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ import dlcore as dl
 from backends.dtypes import as_dtype, get_default_dtype, promote
 from dlcore.core import PRIMITIVES, Primitive
 from dlcore.ops.complexes import PARTS
+from dlcore.samples import Operation
 from dlcore.testing.calls import outputs
 from dlcore.testing.strategies import calls
 from tests.strategies import SIZES_AND_NONE, SUBJECTS, fewer
@@ -113,6 +116,33 @@ def test_gradients_have_the_dtype_of_their_values(name, backend, dtype, data):
         whole = promote(as_dtype(dtype), as_dtype("complex64"))
         part = PARTS[whole] if any(x.dtype.kind == "complex" for x in args) else dtype
         assert {y.dtype for y in results} <= {part, whole}
+
+
+def values_of(parameter, position, subject):
+    """What the samples of a primitive or an operation give for one parameter; arrays count as one value."""
+    for s in subject.samples:
+        first = len(s.shapes) - len(s.names)
+        given = position < first or parameter.name in s.names
+        yield "an array" if given and parameter.name not in s.params else repr(
+            s.params.get(parameter.name, parameter.default))
+
+
+def declared_parameters(subject):
+    """The parameters of a declaration, but for the backend and for those of any number."""
+    function = subject.function if isinstance(subject, Operation) else subject.forward
+    found = list(inspect.signature(function).parameters.values())[isinstance(subject, Primitive):]
+    return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+@pytest.mark.parametrize("name", sorted({name.removesuffix("()") for name in SUBJECTS}))
+def test_samples_give_every_parameter_an_array_or_more_than_one_value(name):
+    values = {}
+    for subject in (SUBJECTS[key] for key in (name, f"{name}()") if key in SUBJECTS):
+        for position, parameter in enumerate(declared_parameters(subject)):
+            values.setdefault(parameter.name, set()).update(values_of(parameter, position, subject))
+
+    assert [p for p, seen in values.items() if len(seen) < 2 and "an array" not in seen] == []
+    assert {"'mean'", "'sum'", "'none'"} <= values.get("reduction", {"'mean'", "'sum'", "'none'"})
 
 
 @primitives

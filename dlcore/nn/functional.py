@@ -157,7 +157,8 @@ def linear(x: V, weight: V, bias: V | None = None) -> V:
     return out if bias is None else out + bias
 
 
-@operation(samples=[sample("n i, n j, o i j"), sample("a b i, a b j, o i j"), sample("i, j, o i j")])
+@operation(samples=[sample("n i, n j, o i j"), sample("a b i, a b j, o i j"), sample("i, j, o i j"),
+                    sample("n i, n j, o i j, o")])
 @wants_tensors
 def bilinear(x1: V, x2: V, weight: V, bias: V | None = None) -> V:
     """For every matrix of ``weight``, the number x1ᵀ matrix x2; then the bias is added.
@@ -281,7 +282,8 @@ def dropout3d(x: V, p: float = 0.5, *, training: bool = True, rng: Generator | N
     return _channels_dropped("dropout3d", 3, x, p, training, rng)
 
 
-@operation(samples=[sample("b m e, b k e, b k f"), sample("m e, m e, m f", is_causal=True)])
+@operation(samples=[sample("b m e, b k e, b k f"), sample("m e, m e, m f", is_causal=True),
+                    sample("m e, k e, k f, m k", scale=0.5), sample("m e, k e, k f", dropout_p=1.0)])
 @wants_tensors
 def scaled_dot_product_attention(query: V, key: V, value: V, attn_mask: V | None = None,
                                  dropout_p: float = 0.0, *, is_causal: bool = False,

@@ -113,7 +113,8 @@ def prelu(x: V, weight: V) -> V:
 hardtanh_p: Primitive = elementwise(
     "hardtanh", lambda xp, x, *, low, high: xp.clip(x, low, high),
     lambda d, out, x, *, low, high: masked(d, logical_and(greater(x, low), less(x, high))),
-    samples=[sample("a b", Domain(avoid=(-1.0, 0.5)), low=-1.0, high=0.5)], reads="x",
+    samples=[sample("a b", Domain(avoid=(-1.0, 0.5)), low=-1.0, high=0.5),
+             sample("a", Domain(avoid=(0.0, 1.0)), low=0.0, high=1.0)], reads="x",
 )
 
 

@@ -44,7 +44,7 @@ def _adaptive_mean(name: str, axes: int, x: V, output_size: Any) -> V:
     return unbatched(x, with_batch)
 
 
-@operation([sample("a b 5", output_size=2)])
+@operation([sample("a b 5", output_size=2), sample("b 4", output_size=3)])
 @wants_tensors
 def adaptive_avg_pool1d(x: V, output_size: Sizes) -> V:
     """Means over windows as even as can be, ``output_size`` of them; see :func:`adaptive_avg_pool2d`."""
@@ -69,7 +69,7 @@ def adaptive_avg_pool2d(x: V, output_size: Any) -> V:
     return _adaptive_mean("adaptive_avg_pool2d", 2, x, output_size)
 
 
-@operation([sample("a b 2 3 2", output_size=(1, 2, 2))])
+@operation([sample("a b 2 3 2", output_size=(1, 2, 2)), sample("b 3 2 2", output_size=2)])
 @wants_tensors
 def adaptive_avg_pool3d(x: V, output_size: Any) -> V:
     """Means over windows of volumes, as even as can be; see :func:`adaptive_avg_pool2d`."""
@@ -92,7 +92,7 @@ def _adaptive_max(name: str, axes: int, x: V, output_size: Any) -> V:
                                 positions=counts), with_batch)
 
 
-@operation([sample("a b 5", DISTINCT, output_size=2)])
+@operation([sample("a b 5", DISTINCT, output_size=2), sample("b 4", DISTINCT, output_size=3)])
 @wants_tensors
 def adaptive_max_pool1d(x: V, output_size: Sizes) -> V:
     """The largest of windows as even as can be; see :func:`adaptive_avg_pool2d`."""

@@ -227,7 +227,8 @@ def _convolution(name: str, axes: int, x: V, weight: V, bias: V | None, stride: 
     return unbatched(_shifted(convolve_p(x, weight, **how), bias), with_batch)
 
 
-@operation([sample("a b 4, 2 b 3, 2", padding=1), sample("b 4, c b 2", padding="same", dilation=2)])
+@operation([sample("a b 4, 2 b 3, 2", padding=1), sample("b 4, c b 2", padding="same", dilation=2),
+            sample("a 4 5, 2 2 3", stride=2, groups=2)])
 @wants_tensors
 def conv1d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: Sizes | str = 0,
            dilation: Sizes = 1, groups: int = 1) -> V:
@@ -235,7 +236,8 @@ def conv1d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: S
     return _convolution("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
 
 
-@operation([sample("a 2 4 3, 4 1 2 2, 4", stride=2, padding=(1, 0), groups=2), sample("b 2 3, c b 1 1")])
+@operation([sample("a 2 4 3, 4 1 2 2, 4", stride=2, padding=(1, 0), groups=2),
+            sample("b 2 4, c b 1 2", dilation=(1, 2))])
 @wants_tensors
 def conv2d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: Sizes | str = 0,
            dilation: Sizes = 1, groups: int = 1) -> V:
@@ -264,7 +266,8 @@ def conv2d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: S
     return _convolution("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
 
 
-@operation([sample("a b 2 2 3, 2 b 1 2 2, 2", padding=(0, 1, 0))])
+@operation([sample("a b 2 2 3, 2 b 1 2 2, 2", padding=(0, 1, 0)),
+            sample("a 2 3 2 3, 2 1 2 1 2", stride=(2, 1, 1), dilation=(1, 1, 2), groups=2)])
 @wants_tensors
 def conv3d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: Sizes | str = 0,
            dilation: Sizes = 1, groups: int = 1) -> V:
@@ -302,7 +305,8 @@ def _transposed(name: str, axes: int, x: V, weight: V, bias: V | None, stride: S
     return unbatched(_shifted(out, bias), with_batch)
 
 
-@operation([sample("a b 3, b 2 3, 2", stride=2, padding=1, output_padding=1)])
+@operation([sample("a b 3, b 2 3, 2", stride=2, padding=1, output_padding=1),
+            sample("a 4 3, 4 1 2", groups=2, dilation=2)])
 @wants_tensors
 def conv_transpose1d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: Sizes = 0,
                      output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1) -> V:
@@ -311,7 +315,8 @@ def conv_transpose1d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, 
                        dilation)
 
 
-@operation([sample("a 2 2 3, 2 1 2 3, 2", stride=(2, 1), padding=1, groups=2), sample("b 2 2, b c 3 2")])
+@operation([sample("a 2 2 3, 2 1 2 3, 2", stride=(2, 1), padding=1, groups=2),
+            sample("b 2 2, b c 3 2", stride=2, output_padding=1, dilation=2)])
 @wants_tensors
 def conv_transpose2d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: Sizes = 0,
                      output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1) -> V:
@@ -339,7 +344,9 @@ def conv_transpose2d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, 
                        dilation)
 
 
-@operation([sample("a b 1 2 2, b 2 2 1 2, 2", stride=(1, 2, 1))])
+@operation([sample("a b 1 2 2, b 2 2 1 2, 2", stride=(1, 2, 1)),
+            sample("a 2 2 1 2, 2 1 1 2 2", stride=2, padding=(0, 1, 0), output_padding=(1, 0, 1), groups=2,
+                   dilation=(1, 2, 1))])
 @wants_tensors
 def conv_transpose3d(x: V, weight: V, bias: V | None = None, stride: Sizes = 1, padding: Sizes = 0,
                      output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1) -> V:

@@ -20,7 +20,7 @@ from dlcore.ops.reductions import mean as _mean
 from dlcore.ops.reductions import mean_p
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import expand_dims, moveaxis, squeeze
-from dlcore.samples import PROBABILITY, sample
+from dlcore.samples import POSITIVE, PROBABILITY, REAL, sample
 from dlcore.shaping import Shape
 
 # --- the plain case ------------------------------------------------------------------------------
@@ -188,11 +188,15 @@ def _label_losses(name: str, x: V, labels: V, axis: int, weight: V | None, ignor
     return _averaged(name, losses, counts, reduction)
 
 
+_WEIGHED = (REAL, REAL, POSITIVE)
+
 # --- public --------------------------------------------------------------------------------------
 
 
 @operation(samples=[sample("a 3, #3 a"), sample("a 3 b, #3 a b", label_smoothing=0.1),
-                    sample("a 3, a 3", PROBABILITY, reduction="sum"), sample("4, #4")])
+                    sample("a 3, a 3", PROBABILITY, reduction="sum"), sample("4, #4"),
+                    sample("a 3 b, #3 a b, 3", _WEIGHED, label_smoothing=0.2),
+                    sample("a 3, #3 a, 3", _WEIGHED, ignore_index=1, reduction="none")])
 @wants_tensors
 def cross_entropy(input: V, target: V, weight: V | None = None, *, ignore_index: int = -100,
                   reduction: str = "mean", label_smoothing: float = 0.0) -> V:
@@ -247,7 +251,9 @@ def _of_probabilities(name: str, x: V, target: V, axis: int, weight: V | None, r
     return reduced(name, -_sum(products, axis=-1), reduction)
 
 
-@operation(samples=[sample("a 3, #3 a"), sample("a 3 b, #3 a b", reduction="sum")])
+@operation(samples=[sample("a 3, #3 a"), sample("a 3 b, #3 a b", reduction="sum"),
+                    sample("a 3, #3 a, 3", _WEIGHED),
+                    sample("a 3, #3 a, 3", _WEIGHED, ignore_index=1, reduction="none")])
 @wants_tensors
 def nll_loss(input: V, target: V, weight: V | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> V:

@@ -88,7 +88,7 @@ def _rfft(xp: Any, x: Array, *, axis: int, norm: str) -> Array:
 
 mirrored_p: Unary = linear(  # its own transpose: Re(g conj(x) w) = Re(conj(g) w x)
     "mirrored", _mirrored, lambda s, **params: s, lambda g, x, **params: mirrored_p(g, **params),
-    [*_frequencies(2.0), *_frequencies(0.5)])
+    [*_frequencies(2.0), *_frequencies(0.5), sample("~ 3 a", n=4, axis=0, factor=2.0)])
 rfft_p: Unary = linear(
     "rfft", _rfft, _halved,
     lambda g, x, *, axis, norm: irfft_p(mirrored_p(g, n=x.shape[axis], axis=axis, factor=0.5),

@@ -11,7 +11,7 @@ from dlcore.core import Array, Primitive, Unary, V, cast, cast_like, dtype_of
 from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import add, equal, maximum, where
 from dlcore.ops.indexing import add_along_p, along_shape, checked_range, integral, scatter_p, take_p
-from dlcore.samples import DISTINCT, REAL, sample
+from dlcore.samples import DISTINCT, REAL, operation, sample
 from dlcore.shaping import ARRAY, normalized_axis
 
 
@@ -108,9 +108,11 @@ segment_max_p: Primitive = Primitive(
     (_segment_max_jvp, None),
     samples=[sample("4 b, #1 4", (DISTINCT, REAL), count=1), sample("a, #1 a", (DISTINCT, REAL), count=1)],
     promotes=(0,),
-)  # more segments might be empty, and from -inf nothing can be subtracted
+)  # of more segments one might be drawn empty, and from -inf nothing can be subtracted: the function has some
 
 
+@operation([sample("4 b", DISTINCT, segments=(1, 0, 1, 2), count=3),
+            sample("3", DISTINCT, segments=(1, 0, 1), count=2)])
 @wants_tensors
 def segment_max(x: V, segments: Any, count: int) -> V:
     """The largest of those slices of ``x`` along its first axis that belong to one segment.

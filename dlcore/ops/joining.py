@@ -228,6 +228,7 @@ pad_p: Primitive = Unary(
         sample("3 4", pad_width=2, mode="reflect"),
         sample("2 3", pad_width=(1, 3), mode="symmetric"),
         sample("2 3", pad_width=3, mode="wrap"),
+        sample("a 2", pad_width=((0, 1), (2, 0)), constant_values=-1.5),
     ]
 )
 @wants_tensors

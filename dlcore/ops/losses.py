@@ -29,12 +29,15 @@ from dlcore.ops.indexing import at_hand, beside
 from dlcore.ops.reductions import in_half, in_single, mean_p, sum_p
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.transcendental import exp, log, log1p, sqrt
-from dlcore.samples import Domain, sample
+from dlcore.samples import DISTINCT, POSITIVE, REAL, Domain, sample
 from dlcore.shaping import Shape, broadcast_shapes
 
 _PAIR = [sample("a b, a b"), sample("a, a", reduction="none"), sample("a b, a b", reduction="sum")]
+_TIED = [sample("a b, a b", DISTINCT), sample("a, a", DISTINCT, reduction="none"),
+         sample("a b, a b", DISTINCT, reduction="sum")]
 _NEAR, _FAR, _BENT = Domain(-0.4, 0.4), Domain(2.0, 3.0), Domain(avoid=(-1.0, 1.0))
-_CLEAR = [sample("a b, a b", _NEAR), sample("a, a", (_FAR, _NEAR)), sample("a, a", _FAR, reduction="sum")]
+_CLEAR = [sample("a b, a b", _NEAR), sample("a, a", (_FAR, _NEAR)), sample("a, a", _FAR, reduction="sum"),
+          sample("a, a", _NEAR, reduction="none")]
 _APART = (Domain(-2.0, -1.0), Domain(0.0, 1.0), Domain(3.0, 4.0))  # no difference is near 0
 _UNSURE = Domain(low=0.2, high=0.8)  # towards 0 and 1 the curvature has no bound
 
@@ -135,7 +138,7 @@ def squared_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     return reduced("squared_loss", square(x - y) * 0.5, reduction)
 
 
-@operation(samples=[sample("a b, a b", Domain(distinct=True))])
+@operation(samples=_TIED)
 def l1_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     """The absolute difference; its derivative is 0 where that is 0."""
     x, y = paired("l1_loss", input, target)
@@ -154,7 +157,7 @@ huber_p: Primitive = elementwise(
 )
 
 
-@operation(samples=_CLEAR)
+@operation(samples=[*_CLEAR, sample("a, a", (_FAR, _NEAR), delta=0.5)])
 def huber_loss(input: V, target: V, *, reduction: str = "mean", delta: float = 1.0) -> V:
     """Half the squared difference up to ``delta``, beyond it a line of slope ``delta``.
 
@@ -166,7 +169,7 @@ def huber_loss(input: V, target: V, *, reduction: str = "mean", delta: float = 1
     return reduced("huber_loss", huber_p(x - y, delta=delta), reduction)
 
 
-@operation(samples=_CLEAR)
+@operation(samples=[*_CLEAR, sample("a, a", (_FAR, _NEAR), beta=0.5), sample("a, a", DISTINCT, beta=0.0)])
 def smooth_l1_loss(input: V, target: V, *, reduction: str = "mean", beta: float = 1.0) -> V:
     """The absolute difference with its kink rounded off below ``beta``; 0 leaves the kink."""
     if beta < 0:
@@ -210,7 +213,8 @@ binary_cross_entropy_p: Primitive = elementwise(
 )
 
 
-@operation(samples=[sample("a b, a b", _UNSURE)])
+@operation(samples=[sample("a b, a b", _UNSURE), sample("a b, a b, b", _UNSURE, reduction="none"),
+                    sample("a, a, 1", _UNSURE, reduction="sum")])
 def binary_cross_entropy(input: V, target: V, weight: V | None = None, *,
                          reduction: str = "mean") -> V:
     """What the probabilities ``input`` lose on ``target``; their logarithms are held at -100.
@@ -234,7 +238,9 @@ def binary_cross_entropy(input: V, target: V, weight: V | None = None, *,
     return reduced("binary_cross_entropy", out if weight is None else out * weight, reduction)
 
 
-@operation(samples=[sample("a b, a b"), sample("a, a", _UNSURE, pos_weight=3.0)])
+@operation(samples=[sample("a b, a b"), sample("a, a", _UNSURE, pos_weight=3.0),
+                    sample("a b, a b, b", (REAL, _UNSURE, REAL), reduction="none"),
+                    sample("a b, a b, pos_weight: b", (REAL, _UNSURE, POSITIVE), reduction="sum")])
 def binary_cross_entropy_with_logits(
     input: V, target: V, weight: V | None = None, *,
     reduction: str = "mean", pos_weight: V | None = None,
@@ -257,7 +263,8 @@ def binary_cross_entropy_with_logits(
     return reduced(name, out if weight is None else out * weight, reduction)
 
 
-@operation(samples=[sample("a b, a b", _UNSURE), sample("a b, a b", log_target=True),
+@operation(samples=[sample("a b, a b", _UNSURE), sample("a b, a b", log_target=True, reduction="none"),
+                    sample("a b, a b", _UNSURE, reduction="sum"),
                     sample("a b, a b", _UNSURE, reduction="batchmean")])
 def kl_div(input: V, target: V, *, reduction: str = "mean", log_target: bool = False) -> V:
     """The divergence of the distribution ``target`` from one whose logarithms are ``input``.
@@ -288,7 +295,8 @@ def _labelled(name: str, x: V, target: V) -> V:
     return target
 
 
-@operation(samples=[sample("3 4, 3 4, ? 3", margin=-1.0)])
+@operation(samples=[sample("3 4, 3 4, ? 3", margin=-1.0), sample("3 4, 3 4, ? 3", POSITIVE, reduction="sum"),
+                    sample("2 3, 2 3, ? 2", POSITIVE, reduction="none")])
 @wants_tensors
 def cosine_embedding_loss(input1: V, input2: V, target: V, *, margin: float = 0.0,
                           reduction: str = "mean") -> V:
@@ -313,7 +321,8 @@ def cosine_embedding_loss(input1: V, input2: V, target: V, *, margin: float = 0.
 
 @operation(samples=[sample("3 4, 3 4, 3 4", _APART, margin=20.0),
                     sample("3 4, 3 4, 3 4", _APART, margin=20.0, p=3.0),
-                    sample("3 4, 3 4, 3 4", _APART, margin=20.0, swap=True)])
+                    sample("3 4, 3 4, 3 4", _APART, margin=30.0, swap=True, reduction="sum"),
+                    sample("b 3, b 3, b 3", _APART, margin=20.0, eps=0.1, reduction="none")])
 @wants_tensors
 def triplet_margin_loss(anchor: V, positive: V, negative: V, *, margin: float = 1.0, p: float = 2.0,
                         eps: float = 1e-6, swap: bool = False, reduction: str = "mean") -> V:

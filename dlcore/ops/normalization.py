@@ -42,7 +42,8 @@ def _affine(x: V, weight: V | None, bias: V | None) -> V:
     return x if bias is None else x + bias
 
 
-@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
+@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3)),
+                    sample("a 2 3, weight: 2 3, bias: 2 3", normalized_shape=(2, 3), eps=0.1)])
 @wants_tensors
 def layer_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
                bias: V | None = None, eps: float = 1e-5) -> V:
@@ -61,7 +62,8 @@ def layer_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = N
     return _affine(in_half(_standardized(in_single(x), axes, eps), x), weight, bias)
 
 
-@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3))])
+@operation(samples=[sample("a 4", normalized_shape=4), sample("a 2 3", normalized_shape=(2, 3)),
+                    sample("a 4, weight: 4", normalized_shape=4, eps=0.1)])
 @wants_tensors
 def rms_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = None,
              eps: float = 1e-5) -> V:
@@ -76,7 +78,7 @@ def rms_norm(x: V, normalized_shape: int | Sequence[int], weight: V | None = Non
     return _affine(in_half(wide * rsqrt(mean(square(wide), axes, keepdims=True) + eps), x), weight, None)
 
 
-@operation(samples=[sample("a b", APART), sample("a b", APART, p=3.0, axis=0)])
+@operation(samples=[sample("a b", APART), sample("a b", APART, p=3.0, axis=0), sample("a b", APART, eps=0.1)])
 @wants_tensors
 def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
     """``x`` divided by its ``p``-norm along ``axis``, or by ``eps`` where the norm is less.
@@ -93,7 +95,7 @@ def normalize(x: V, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> V:
     return in_half(wide / maximum(norm, eps), x)
 
 
-@operation(samples=[sample("a b, a b", APART), sample("a b, a b", APART, axis=0)])
+@operation(samples=[sample("a b, a b", APART), sample("a b, a b", APART, axis=0, eps=0.1)])
 @wants_tensors
 def cosine_similarity(x1: V, x2: V, axis: int = 1, eps: float = 1e-8) -> V:
     """The cosine of the angle between ``x1`` and ``x2`` along ``axis``; 0 for a vector of zeros."""
@@ -127,7 +129,8 @@ def _channels(name: str, x: V, least: int) -> None:
                          f"shape {x.shape}")
 
 
-@operation([sample("a 4 3", num_groups=2), sample("2 8", num_groups=2), sample("a 3 2 2", num_groups=1)])
+@operation([sample("a 4 3", num_groups=2), sample("2 8", num_groups=2), sample("a 3 2 2", num_groups=1),
+            sample("a 4 2, weight: 4, bias: 4", num_groups=2, eps=0.1)])
 @wants_tensors
 def group_norm(x: V, num_groups: int, weight: V | None = None, bias: V | None = None, eps: float = 1e-5) -> V:
     """``x`` with mean 0 and variance 1 over each group of channels of each sample, then scaled and shifted.
@@ -157,7 +160,8 @@ def group_norm(x: V, num_groups: int, weight: V | None = None, bias: V | None = 
     return _scaled("group_norm", reshape(_standardized(grouped, (2,), eps), x.shape), x, weight, bias)
 
 
-@operation([sample("a b 4"), sample("a 2 2 3")])
+@operation([sample("a b 4"), sample("a 2 2 3"), sample("a b 3, weight: b, bias: b", eps=0.1),
+            sample("a b 3, b, b, b", [REAL, REAL, POSITIVE, REAL], use_input_stats=False, momentum=0.5)])
 @wants_tensors
 def instance_norm(x: V, running_mean: V | None = None, running_var: V | None = None, weight: V | None = None,
                   bias: V | None = None, *, use_input_stats: bool = True, momentum: float = 0.1,
@@ -196,7 +200,7 @@ def _with_statistics(name: str, x: V, running_mean: V | None, running_var: V | N
 
 
 @operation([sample("3 b 2, b, b, b, b", [REAL, REAL, POSITIVE, REAL, REAL]),
-            sample("4 b, b, b", [REAL, REAL, POSITIVE], training=True)])
+            sample("4 b, b, b", [REAL, REAL, POSITIVE], training=True, momentum=0.5, eps=0.1)])
 @wants_tensors
 def batch_norm(x: V, running_mean: V | None, running_var: V | None, weight: V | None = None,
                bias: V | None = None, *, training: bool = False, momentum: float = 0.1,

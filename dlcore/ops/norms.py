@@ -141,7 +141,8 @@ def _shared(s: V, place: int) -> V:
     return sum_p(where(equals, s, 0.0), axis=-1, keepdims=False) / cast_like(count, s)
 
 
-@operation([sample("a b", NONZERO), sample("a b", NONZERO, axis=0, ord=3), sample("2 b", _TAME, ord="nuc")])
+@operation([sample("a b", NONZERO), sample("a b", NONZERO, axis=0, ord=3, keepdims=True),
+            sample("2 b", _TAME, ord="nuc")])
 @wants_tensors
 def norm(x: V, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> V:
     """The 2-norm of all elements of ``x``; or that of vectors or matrices, depending on ``ord`` and ``axis``.

@@ -201,7 +201,8 @@ def _settings(name: str, axes: int, kernel_size: Sizes, stride: Sizes | None,
             per_axis(name, "padding", padding, axes, 0))
 
 
-@operation([sample("a b 6", DISTINCT, kernel_size=3, stride=2, padding=1)])
+@operation([sample("a b 6", DISTINCT, kernel_size=3, stride=2, padding=1),
+            sample("b 5", DISTINCT, kernel_size=2, dilation=2, ceil_mode=True)])
 @wants_tensors
 def max_pool1d(x: V, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
                *, ceil_mode: bool = False) -> V:
@@ -236,7 +237,9 @@ def max_pool2d(x: V, kernel_size: Sizes, stride: Sizes | None = None, padding: S
     return _max("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@operation([sample("a b 2 3 2", DISTINCT, kernel_size=2, stride=1)])
+@operation([sample("a b 2 3 2", DISTINCT, kernel_size=2, stride=1),
+            sample("b 3 2 3", DISTINCT, kernel_size=(2, 1, 2), padding=(1, 0, 0), dilation=(1, 1, 2),
+                   ceil_mode=True)])
 @wants_tensors
 def max_pool3d(x: V, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
                *, ceil_mode: bool = False) -> V:
@@ -271,7 +274,8 @@ def _mean(name: str, axes: int, x: V, kernel_size: Sizes, stride: Sizes | None, 
     return unbatched(x if divisor_override is None else x * (1.0 / divisor_override), with_batch)
 
 
-@operation([sample("a b 5", kernel_size=2, ceil_mode=True)])
+@operation([sample("a b 5", kernel_size=2, ceil_mode=True),
+            sample("b 6", kernel_size=3, stride=2, padding=1, count_include_pad=False)])
 @wants_tensors
 def avg_pool1d(x: V, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, *,
                ceil_mode: bool = False, count_include_pad: bool = True) -> V:
@@ -308,7 +312,9 @@ def avg_pool2d(x: V, kernel_size: Sizes, stride: Sizes | None = None, padding: S
                  divisor_override)
 
 
-@operation([sample("a b 2 2 3", kernel_size=(1, 2, 2), stride=1)])
+@operation([sample("a b 2 2 3", kernel_size=(1, 2, 2), stride=1),
+            sample("b 3 2 3", kernel_size=2, padding=(1, 0, 1), ceil_mode=True, count_include_pad=False),
+            sample("b 2 2 2", kernel_size=(2, 1, 2), divisor_override=3)])
 @wants_tensors
 def avg_pool3d(x: V, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, *,
                ceil_mode: bool = False, count_include_pad: bool = True,

@@ -99,7 +99,8 @@ def triangular_inverse(x: V, y: V, *, transposed: bool = False) -> V:
 
 
 @operation([sample("n n, n", (MATRIX, REAL), upper=True),
-            sample("n n, k n", (MATRIX, REAL), upper=False, left=False)])
+            sample("n n, k n", (MATRIX, REAL), upper=False, left=False),
+            sample("b n n, n k", (MATRIX, REAL), upper=True, unitriangular=True)])
 @wants_tensors
 def solve_triangular(x1: V, x2: V, /, *, upper: bool, left: bool = True, unitriangular: bool = False) -> V:
     """The solution z of ``x1`` z = ``x2``, or without ``left`` of z ``x1`` = ``x2``, for a triangular ``x1``.

@@ -184,7 +184,8 @@ def _nan_to_num(xp: Any, x: Array, *, nan: float, posinf: float | None, neginf: 
 
 nan_to_num_p: Primitive = elementwise(
     "nan_to_num", _nan_to_num, lambda d, out, x, **replaced: where(isfinite(x), d, 0.0),
-    samples=[sample("a b", nan=0.0, posinf=None, neginf=None)], result="float", reads="x")
+    samples=[sample("a b", nan=0.0, posinf=None, neginf=None), sample("a", nan=1.0, posinf=2.0, neginf=-2.0)],
+    result="float", reads="x")
 
 
 def nan_to_num(x: V, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> V:

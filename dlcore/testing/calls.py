@@ -46,6 +46,7 @@ class Call(NamedTuple):
     args: list[Array]
     floats: list[int]
     params: dict[str, Any]
+    names: tuple[str, ...] = ()  # of the last arguments, if these are passed by name
 
     def tensors(self, dtype: Any = None, **how: Any) -> list[Tensor]:
         """The arguments on the selected backend.
@@ -59,7 +60,10 @@ class Call(NamedTuple):
 
     def __call__(self, *args: Any) -> Any:
         """The result on these arguments."""
-        return self.subject(*args, **self.params)
+        if not self.names:
+            return self.subject(*args, **self.params)
+        first = len(args) - len(self.names)
+        return self.subject(*args[:first], **dict(zip(self.names, args[first:], strict=True)), **self.params)
 
     def of_floats(self, args: Sequence[Any]) -> Callable[..., Any]:
         """The operation as a function of the arguments in ``floats`` only; the others are from ``args``."""
@@ -152,7 +156,7 @@ def called(subject: Any, sample: Sample, sizes: Mapping[str, int], seed: int) ->
             args.append(draw(shape, domain, rng, offset=0.07 * i))  # so that no two arguments tie
             floats.append(i)
     params = {k: v(sizes) if callable(v) else v for k, v in sample.params.items()}
-    return Call(subject, args, floats, params)
+    return Call(subject, args, floats, params, sample.names)
 
 
 def outputs(result: Any) -> list[Any]:

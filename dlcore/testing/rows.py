@@ -231,7 +231,7 @@ class _Row:
     def scalars(self, sample: Sample) -> None:
         """Numbers without axes: the operation differentiates them, or says why not."""
         kinds = tuple(s.split()[0] if s[:1] in ("?", "#", "~") else "" for s in sample.shapes)
-        none = Sample(kinds, sample.domains, sample.params)
+        none = sample._replace(shapes=kinds)
         call = called(self.subject, none, _sizes(sample, SIZES[0]), 0)
         self.attempted(call, call.tensors())
         if call.floats and not self.flat:
