@@ -123,12 +123,22 @@ def _listed(values: Sequence[Any]) -> str:
     return ", ".join(repr(v) if type(v) in WEAK else f"{dtype_of(v)}{v.shape}" for v in values)
 
 
+def refuse_complex(name: str, *values: Any) -> None:
+    """Refuse complex numbers: for what has an order, or squares what it would have to take the size of.
+
+    Raises:
+        TypeError: one of ``values`` is complex.
+    """
+    if any(map(_is_complex, values)):
+        raise TypeError(f"{name}: takes real numbers only, got {_listed(values)}; "
+                        "take dl.real, dl.imag or dl.abs of the complex ones first")
+
+
 def promoted(primitive: Primitive, values: list[Any]) -> list[Any]:
     """``values`` with those that must agree in dtype converted, before the library's own promotion."""
     operands = operands_of(primitive, values)
-    if not primitive.of_complex and any(map(_is_complex, values)):
-        raise TypeError(f"{primitive.name}: takes real numbers only, got {_listed(values)}; "
-                        "take dl.real, dl.imag or dl.abs of the complex ones first")
+    if not primitive.of_complex:
+        refuse_complex(primitive.name, *values)
     if primitive.result != "float" and _alike(operands):
         return values
     dtype = common_dtype(primitive, operands)

@@ -206,6 +206,24 @@ def test_what_has_no_meaning_for_complex_numbers_is_refused(name, z):
                 REFUSED[name](at)
 
 
+SQUARING = {
+    "mse_loss": lambda z: F.mse_loss(z, z, reduction="sum"), "kl_div": lambda z: F.kl_div(z, z),
+    "squared_loss": lambda z: F.squared_loss(z, z, reduction="none"),
+    "layer_norm": lambda z: F.layer_norm(z, 3), "rms_norm": lambda z: F.rms_norm(z, 3),
+    "group_norm": lambda z: F.group_norm(z[None], 1),
+    "instance_norm": lambda z: F.instance_norm(z[None, None]),
+    "batch_norm": lambda z: F.batch_norm(z[:, None], None, None, training=True),
+    "normalize": lambda z: F.normalize(z, axis=0),
+    "cosine_similarity": lambda z: F.cosine_similarity(z, z, axis=0),
+}
+
+
+@pytest.mark.parametrize("name", SQUARING)
+def test_a_function_that_squares_where_it_means_a_size_refuses_complex_numbers(name, z):
+    with pytest.raises(TypeError, match="takes real numbers only, got complex128"):
+        SQUARING[name](z)
+
+
 def test_a_complex_bound_is_refused(backend):
     with pytest.raises(TypeError, match="less: takes real numbers only, got float32"):
         dl.clip(dl.ones(2), 1j)

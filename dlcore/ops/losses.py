@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from dlcore.core import Array, Primitive, Unary, V, elementwise, operation
-from dlcore.dispatch import wants_tensors
+from dlcore.dispatch import refuse_complex, wants_tensors
 from dlcore.ops.activations import relu, softplus_p
 from dlcore.ops.arithmetic import (
     absolute,
@@ -115,6 +115,11 @@ mean_square_p: Unary = Unary(  # of its own: it keeps one array where a composit
 )
 
 
+def _squared(name: str, x: V) -> V:
+    refuse_complex(name, x)  # whose squares are no sizes
+    return square(x)
+
+
 @operation(samples=_PAIR)
 def mse_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     """The square of the difference.
@@ -126,7 +131,7 @@ def mse_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     x, y = paired("mse_loss", input, target)
     if reduction == "mean":
         return mean_square_p.call(x - y, {"scale": 1.0})
-    return reduced("mse_loss", square(x - y), reduction)
+    return reduced("mse_loss", _squared("mse_loss", x - y), reduction)
 
 
 @operation(samples=_PAIR)
@@ -135,7 +140,7 @@ def squared_loss(input: V, target: V, *, reduction: str = "mean") -> V:
     x, y = paired("squared_loss", input, target)
     if reduction == "mean":
         return mean_square_p.call(x - y, {"scale": 0.5})
-    return reduced("squared_loss", square(x - y) * 0.5, reduction)
+    return reduced("squared_loss", _squared("squared_loss", x - y) * 0.5, reduction)
 
 
 @operation(samples=_TIED)
@@ -277,6 +282,7 @@ def kl_div(input: V, target: V, *, reduction: str = "mean", log_target: bool = F
         log_target: whether ``target`` holds logarithms.
     """
     x, y = paired("kl_div", input, target)
+    refuse_complex("kl_div", x, y)
     out = exp(y) * (y - x) if log_target else safe_multiply(y, log(y)) - y * x
     if reduction == "batchmean":
         return _sum(out) / max(1, x.shape[0] if x.shape else 1)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from dlcore.core import V, cast_like, operation
-from dlcore.dispatch import wants_tensors
+from dlcore.dispatch import refuse_complex, wants_tensors
 from dlcore.ops.arithmetic import absolute, maximum, pow, square
 from dlcore.ops.reductions import in_half, in_single, mean, sum
 from dlcore.ops.shapes import reshape
@@ -31,6 +31,7 @@ def _standardized(x: V, axes: tuple[int, ...], eps: float) -> V:
 
 def _trailing(name: str, x: V, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     """The axes that ``normalized_shape`` names: the last ones."""
+    refuse_complex(name, x)
     sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not sizes or x.shape[-len(sizes):] != sizes:
         raise ValueError(f"{name}: the last axes of x {x.shape} must have normalized_shape {sizes}")
@@ -124,6 +125,7 @@ def _scaled(name: str, out: V, x: V, weight: V | None, bias: V | None) -> V:
 
 
 def _channels(name: str, x: V, least: int) -> None:
+    refuse_complex(name, x)
     if len(x.shape) < least:
         raise ValueError(f"{name}: x must have at least {least} axes, samples and channels first; it has "
                          f"shape {x.shape}")
