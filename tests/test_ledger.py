@@ -315,3 +315,5 @@ def test_a_row_is_measured_on_the_selected_backend(backend):
 def test_an_operation_that_does_not_exist_has_no_row():
     with pytest.raises(ValueError, match="no operation 'sofmax' is declared; python -m dlcore operations"):
         dl.testing.ledger("sofmax")
+    with pytest.raises(TypeError, match="ledger: takes the name of an operation, such as 'softmax', got 3"):
+        dl.testing.ledger(3)

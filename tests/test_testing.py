@@ -1,5 +1,6 @@
 """The check of derivatives is itself checked: with mistakes planted by hand, it must fail and say where."""
 
+import pickle
 import re
 
 import numpy as np
@@ -135,8 +136,57 @@ def test_the_same_seed_says_the_same(seed):
     (dl.argmax, (POINT,), {}, "returns no float or complex tensor"),
     (dl.exp, (POINT,), {"modes": ("backward",)}, "modes must be 'rev', 'fwd' or both"),
     (dl.exp, (POINT,), {"modes": ()}, "modes must be"),
-    (dl.exp, (POINT,), {"order": 0}, "order must be at least 1, got 0"),
+    (dl.exp, (POINT,), {"order": 0}, "order must be a whole number of at least 1, got 0"),
+    (dl.exp, (POINT,), {"order": 1.5}, "order must be a whole number of at least 1, got 1.5"),
+    (dl.exp, (POINT,), {"rtol": -1e-6}, "rtol must not be negative, got -1e-06"),
+    (dl.exp, (POINT,), {"nondet_tol": float("nan")}, "nondet_tol must not be negative, got nan"),
+    (dl.exp, (POINT,), {"dtype": "int32"}, "dtype must be a float dtype or None, got int32"),
+    (dl.exp, (0.5,), {}, "numbers and lists stay as they are: give NumPy arrays or tensors"),
+    (lambda x: x.numpy() ** 2, (POINT,), {}, "wrap what computes with NumPy, PyTorch or JAX: see dlcore"),
 ])
 def test_a_check_of_nothing_is_refused(f, args, how, match):
     with pytest.raises(ValueError, match=match):
         check_grads(f, *args, **how)
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(TypeError, match="the first argument must be a function, got ndarray"):
+        check_grads(POINT)
+
+
+def test_a_function_of_numpy_that_is_not_wrapped_is_told_to_be():
+    with pytest.raises(TypeError) as failure:
+        check_grads(np.sin, POINT)
+
+    assert failure.value.__notes__[0].startswith("check_grads calls sin with tensors of dlcore; wrap what")
+
+
+def test_one_mode_may_be_named_by_its_name_alone():
+    check_grads(MISTAKES["a factor"], POINT * 0.0, modes="rev", order=1)
+    with pytest.raises(GradientError, match="forward mode, order 1"):
+        check_grads(MISTAKES["a factor"], POINT, modes="fwd")
+
+
+@pytest.mark.parametrize("f", [dl.exp, dl.sum, lambda x: x @ x.mT])
+def test_arrays_of_no_elements_have_derivatives_of_no_elements(f):
+    check_grads(f, np.ones((0, 2)))
+
+
+def test_a_gradient_of_another_shape_is_wrong_although_it_would_broadcast():
+    f = dl.core.Primitive("total", lambda xp, x: xp.sum(x), lambda s: (), (lambda g, out, x: g,))
+    right = dl.core.Primitive("total", f.forward, f.shape, (lambda g, out, x: dl.broadcast_to(g, x.shape),))
+
+    check_grads(right, POINT, modes="rev")
+    with pytest.raises(GradientError, match=r"have the shapes \(\), the arguments \(2, 3\)") as failure:
+        check_grads(f, POINT, modes="rev")
+    assert failure.value.kind == "wrong shape"
+
+
+def test_a_failure_can_be_handed_to_another_process():
+    with pytest.raises(GradientError) as failure:
+        check_grads(MISTAKES["a sign"], POINT)
+
+    again = pickle.loads(pickle.dumps(failure.value))  # noqa: S301  our own
+
+    assert vars(again) == vars(failure.value)
+    assert str(again) == str(failure.value)

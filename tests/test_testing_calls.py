@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import dlcore as dl
 from dlcore.samples import DISTINCT, Domain, sample
-from dlcore.testing.calls import MARGIN, called, letters, numbers, subjects
+from dlcore.testing.calls import MARGIN, called, declared, letters, numbers, subjects
 from dlcore.testing.strategies import SEEDS
 
 SIZES = {"a": 2, "b": 3}
@@ -91,6 +91,35 @@ def test_of_floats_fixes_what_has_no_derivative(backend):
     found = call.of_floats(args)(args[2], args[1])
 
     np.testing.assert_array_equal(found.numpy(), np.where(call.args[0], call.args[2], call.args[1]))
+
+
+@pytest.mark.parametrize(("meant", "name"), [
+    ("dl.tanh", "tanh"), ("mse_loss", "mse_loss"), ("F.mse_loss()", "mse_loss"), (dl.tanh, "tanh"),
+    (dl.nn.functional.mse_loss, "mse_loss"), (dl.nn.functional.softmax, "softmax"),
+    (dl.core.OPERATIONS["pad"], "pad"), ("pad()", "pad"),
+])
+def test_what_is_declared_is_found_by_what_users_call_it(meant, name):
+    assert declared("here", meant).name == name
+
+
+@pytest.mark.parametrize(("wrong", "kind", "match"), [
+    ("sofmax", ValueError, "here: no operation 'sofmax' is declared"),
+    (dl.zeros, ValueError, "here: no operation 'zeros' is declared"),
+    (np.sin, TypeError, "here: takes a primitive, an operation or its name, got <ufunc 'sin'>"),
+    (3, TypeError, "here: takes a primitive, an operation or its name, got 3"),
+])
+def test_what_is_not_declared_is_refused(wrong, kind, match):
+    with pytest.raises(kind, match=match):
+        declared("here", wrong)
+
+
+def test_the_last_arrays_of_a_sample_can_be_passed_by_name():
+    call = called(dl.nn.functional.layer_norm, sample("a 4, weight: 4", normalized_shape=4), {"a": 2}, 0)
+    x, weight = call.tensors()
+
+    found = call.of_floats([x, weight])(x, weight * 2.0)
+
+    np.testing.assert_allclose(found.numpy(), 2.0 * dl.nn.functional.layer_norm(x, 4, weight).numpy())
 
 
 def test_a_declaration_is_a_subject_at_once():

@@ -60,6 +60,31 @@ def test_the_second_order_of_two_arguments():
     check_grads(product, X, X + 1.0, modes=("rev",))
 
 
+@pytest.mark.parametrize(("f", "gradient", "how", "kind", "match"), [
+    (np.sin, lambda g, x: g * np.cos(x), {"modes": "rev"}, ValueError,
+     "the second derivative of sin is not known: give second=, or check with order=1"),
+    (np.sin, lambda g, x: g * np.cos(x), {"order": 1}, ValueError,
+     "sin has no forward mode: check with modes='rev'"),
+    (np.sin, lambda g, x: (g * np.cos(x)).astype("float32"), {"order": 1, "modes": "rev"}, ValueError,
+     "sin: gradient must return arrays of the dtypes .*: number 0 is float32, not float64"),
+    (np.sum, lambda g, x: g, {"order": 1, "modes": "rev"}, GradientError,
+     r"its gradients have the shapes \(\), the arguments \(2, 3\)"),
+    (np.modf, lambda g, x: g, {"order": 1, "modes": "rev"}, TypeError,
+     "modf must return one array, it returned 2; wrap a function for each"),
+    (lambda x: np.multiply(x, 2.0, out=x), lambda g, x: g, {"order": 1, "modes": "rev"}, ValueError,
+     "read-only"),
+])
+def test_what_is_missing_or_wrong_of_a_numpy_function_is_said(f, gradient, how, kind, match):
+    with pytest.raises(kind, match=match):
+        check_grads(numpy_function(f, gradient), X, **how)
+
+
+def test_integers_have_no_gradient_in_numpy_either():
+    pick = numpy_function(lambda x, i: x[i], lambda g, x, i: (np.bincount(i, g, x.size), None))
+
+    check_grads(pick, X[0], np.array([0, 2, 2]), order=1, modes="rev")
+
+
 def test_a_gradient_of_too_few_arrays_is_refused():
     with pytest.raises(ValueError, match="product: gradient must return 2 arrays, it returned 1"):
         check_grads(numpy_function(product, lambda g, x, w: g), X, W, order=1, modes=("rev",))

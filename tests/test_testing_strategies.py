@@ -41,6 +41,12 @@ def test_arrays_have_the_shape_dtype_and_domain_asked_for(data, dtype):
     assert x.imag.min() >= (0.29 if dtype == "complex64" else 0.0)
 
 
+@given(x=arrays(3), call=calls("F.mse_loss"))
+def test_sizes_may_be_one_number_and_operations_their_names(x, call):
+    assert x.shape == (3,)
+    assert call(*call.tensors()).size >= 1
+
+
 def test_arrays_of_integers_are_refused():
     with pytest.raises(ValueError, match="arrays: dtype must be float or complex, got int64"):
         arrays((2,), dtype="int64")

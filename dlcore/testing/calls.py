@@ -36,6 +36,31 @@ def subjects() -> dict[str, Primitive | Operation]:
     return {**PRIMITIVES, **{f"{name}()": operation for name, operation in OPERATIONS.items()}}
 
 
+def declared_name(asked: str, name: str) -> str:
+    """The key in :func:`subjects` of what users call ``dl.tanh`` or ``F.mse_loss``.
+
+    Raises:
+        ValueError: nothing of that name is declared; ``asked`` is who says so.
+    """
+    bare = name.removeprefix("dl.").removeprefix("F.")
+    for key in (bare, f"{bare}()"):
+        if key in subjects():
+            return key
+    raise ValueError(f"{asked}: no operation {bare.removesuffix('()')!r} is declared; python -m dlcore "
+                     "operations lists all")
+
+
+def declared(asked: str, subject: Any) -> Any:
+    """The primitive or operation that is meant by itself, by a name, or by a public function of dlcore."""
+    if hasattr(subject, "samples"):
+        return subject
+    ours = getattr(subject, "__module__", "").startswith("dlcore.")
+    name = getattr(subject, "__name__", None) if ours else subject
+    if not isinstance(name, str):
+        raise TypeError(f"{asked}: takes a primitive, an operation or its name, got {subject!r}")
+    return subjects()[declared_name(asked, name)]
+
+
 class Call(NamedTuple):
     """One valid call of an operation, with its arguments as NumPy arrays.
 

@@ -63,6 +63,9 @@ class GradientError(AssertionError):
         self.kind, self.mode, self.order = kind, mode, order
         self.expected, self.found = expected, found
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that a process can hand it to another
+        return type(self), (*self.args, self.kind, self.mode, self.order, self.expected, self.found)
+
 
 class Settings(NamedTuple):
     """What a check was asked to do."""
@@ -155,15 +158,14 @@ class Finding(NamedTuple):
 def findings(subject: Subject, xs: list[Any], attempts: int = ATTEMPTS) -> Iterator[Finding]:
     """What is found of ``subject`` at ``xs``, and of its derivatives; refuses what cannot be told."""
     at = _point(subject, xs)
-    claims = {mode: dot(_pulled(subject.function, xs, at.u), at.v) if mode == "rev" else
-              dot(at.u, _pushed(subject.function, xs, at.v)) for mode in subject.settings.modes}
+    claims = {mode: _claimed(subject, at, mode) for mode in subject.settings.modes}
     slope, size, allowed = _compared(subject, at, claims)
     found = [Finding(subject, at, mode, claimed, slope, allowed) for mode, claimed in claims.items()]
     yield from found
     largest = max(map(abs, claims.values()))  # what is no more than rounding counts as zero
     if slope.error > max(RESOLVED, at.rtol) * max(size, largest) and largest > ROUNDING * at.rounding:
         raise _unresolved(subject, at, slope, max(size, largest))
-    if abs(slope.value) < 0.5 * size / math.sqrt(sum(y.size for y in at.middle)) and attempts > 1:
+    if abs(slope.value) < 0.5 * size / math.sqrt(sum(y.size for y in at.middle) or 1) and attempts > 1:
         yield from findings(subject, xs, attempts - 1)
         return
     if len(claims) == 2 and all(f.right for f in found):
@@ -178,13 +180,25 @@ def findings(subject: Subject, xs: list[Any], attempts: int = ATTEMPTS) -> Itera
             yield from findings(*_derived(subject, mode, at, size))
 
 
+def _claimed(subject: Subject, at: Point, mode: str) -> float:
+    """What a mode says of the slope; refuses derivatives of other shapes than they must have."""
+    found = (_pulled if mode == "rev" else _pushed)(subject.function, at.xs, at.u if mode == "rev" else at.v)
+    like = at.xs if mode == "rev" else at.middle
+    if [d.shape for d in found] != [x.shape for x in like]:
+        what, given = ("arguments", "gradients") if mode == "rev" else ("results", "tangents")
+        seen = diagnosed(subject.function, at.xs, mode, subject.order, at.rtol)
+        raise subject.error(
+            f"{subject.said(MODES[mode] + ' mode')} is wrong: its {given} have the shapes "
+            f"{', '.join(str(d.shape) for d in found)}, the {what} {', '.join(str(x.shape) for x in like)}",
+            seen.kind if seen else "wrong shape", at.xs, mode, more=f"; {seen.sentence}" if seen else "")
+    return dot(found, at.v) if mode == "rev" else dot(at.u, found)
+
+
 def _point(subject: Subject, xs: list[Any]) -> Point:
     """Random directions at ``xs``, and what is known there; refuses what cannot be checked."""
     settings = subject.settings
     with recording(False):
         middle, again = subject.function(*xs), subject.function(*xs)
-    if not middle:
-        raise ValueError(f"check_grads: {subject.name} returns no float or complex tensor")
     if not math.isfinite(norm(middle)):
         raise subject.error(f"{subject.name}: returns nan or inf for these arguments"
                             f"{', at order ' + str(subject.order) if subject.history else ''}: "

@@ -30,7 +30,7 @@ def numpy_function(f: Callable[..., Any], gradient: Callable[..., Any],
     Args:
         f: takes arrays, by position, and returns one.
         gradient: ``gradient(g, *arrays)`` returns the cotangents of the arrays for one of the result: a
-            tuple, or for one array just its cotangent.
+            tuple, or for one array just its cotangent; None for integers.
         second: ``second(h, g, *arrays)``, where ``h`` are cotangents of what ``gradient`` returns and nested
             like that, returns cotangents of ``g`` and of the arrays, a tuple.  Without it only the first
             order can be checked.
@@ -43,19 +43,38 @@ def numpy_function(f: Callable[..., Any], gradient: Callable[..., Any],
     """
     name = getattr(f, "__name__", repr(f))
 
+    def forward(*xs: Any) -> tuple[Any, ...]:
+        found = f(*xs)
+        if isinstance(found, tuple | list):
+            raise TypeError(f"numpy_function: {name} must return one array, it returned {len(found)}; wrap "
+                            "a function for each of them")
+        return (found,)
+
     def pulled(*both: Any) -> tuple[Any, ...]:
         *xs, g = both
-        return _several(gradient(g, *xs), f"{name}: gradient", len(xs))
+        return _several(gradient(g, *xs), f"{name}: gradient", xs)
 
     def pulled_twice(*three: Any) -> tuple[Any, ...]:  # arguments, g, and cotangents of what pulled returns
         n = len(three) // 2
         xs, g, h = three[:n], three[n], three[n + 1:]
         found = second(h if n > 1 else h[0], g, *xs)  # type: ignore[misc]
-        dg, *dxs = _several(found, f"{name}: second", n + 1)
+        dg, *dxs = _several(found, f"{name}: second", (g, *xs))
         return (*dxs, dg)
 
-    again = None if second is None else lambda n: _leaving(f"{name}: second", pulled_twice)
-    primitive = _leaving(name, lambda *xs: (f(*xs),), lambda n: _leaving(f"{name}: gradient", pulled, again))
+    def unknown(*_: Any) -> Any:
+        raise ValueError(f"numpy_function: the second derivative of {name} is not known: give second=, or "
+                         "check with order=1")
+
+    def not_there(*_: Any) -> Any:
+        raise ValueError(f"numpy_function: {name} has no forward mode: check with modes='rev'")
+
+    def of_gradient(n: int) -> Primitive:
+        return _leaving(f"{name}: second", pulled_twice, unknown, not_there)
+
+    def of_function(n: int) -> Primitive:
+        return _leaving(f"{name}: gradient", pulled, unknown if second is None else of_gradient, not_there)
+
+    primitive = _leaving(name, forward, of_function, not_there)
 
     def call(*args: Any) -> Any:
         return primitive(*args)[0]
@@ -64,11 +83,17 @@ def numpy_function(f: Callable[..., Any], gradient: Callable[..., Any],
     return call
 
 
-def _several(found: Any, name: str, count: int) -> tuple[Any, ...]:
+def _several(found: Any, name: str, like: Sequence[Any]) -> tuple[Any, ...]:
+    """What a user's function returned, one array for each of ``like``; None stands for zeros."""
     several = tuple(found) if isinstance(found, tuple | list) else (found,)
-    if len(several) != count:
-        raise ValueError(f"{name} must return {count} arrays, it returned {len(several)}")
-    return several
+    if len(several) != len(like):
+        raise ValueError(f"{name} must return {len(like)} arrays, it returned {len(several)}")
+    arrays = [0 * x if d is None else host.array(d) for d, x in zip(several, like, strict=True)]
+    for i, (d, x) in enumerate(zip(arrays, like, strict=True)):
+        if d.dtype != x.dtype and x.dtype.kind in "fc":
+            raise ValueError(f"{name} must return arrays of the dtypes of what they belong to: number {i} is "
+                             f"{d.dtype}, not {x.dtype}")
+    return tuple(arrays)
 
 
 def torch_function(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -192,31 +217,35 @@ def _peer(f: Callable[..., Any], constant: Callable[[Any], Any], smooth: Callabl
     return call
 
 
-def _leaving(name: str, f: Flat, reverse: Callable[[int], Any] | None = None,
-             forward: Callable[[int], Any] | None = None) -> Primitive:
-    """A primitive that computes ``f`` on NumPy arrays.
+def _leaving(name: str, f: Flat, reverse: Callable[[int], Any], forward: Callable[[int], Any]) -> Primitive:
+    """A primitive that computes ``f`` on NumPy arrays, which nobody can write to.
 
     ``reverse(n)``, for n arguments, is the function from those and the cotangents of all results to the
     cotangents of the arguments, and ``forward(n)`` that from those and tangents to those of the results.
     """
     def on_host(xp: Any, *arrays: Any) -> tuple[Any, ...]:
-        found = f(*(xp.to_host(xp.asarray(a)) for a in arrays))
+        found = f(*(_read_only(xp.to_host(xp.asarray(a))) for a in arrays))
         return tuple(xp.from_host(host.array(y)) for y in found)
 
     def pull(i: int) -> Callable[..., Any]:
         def rule(g: Any, out: Any, *xs: Any) -> Any:
             # Passes carry conjugates of what users mean by a gradient in complex numbers.
             given = [zeros_like(o) if c is None else conj(c) for c, o in zip(g, out, strict=True)]
-            return conj(reverse(len(xs))(*xs, *given)[i])  # type: ignore[misc]
+            return conj(reverse(len(xs))(*xs, *given)[i])
 
         return rule
 
     def push(i: int) -> Callable[..., Any]:
         def rule(t: Any, out: Any, *xs: Any) -> Any:
             tangents = [t if j == i else zeros_like(x) for j, x in enumerate(xs)]
-            return list(forward(len(xs))(*xs, *tangents))  # type: ignore[misc]
+            return list(forward(len(xs))(*xs, *tangents))
 
         return rule
 
-    return Primitive(name, on_host, None, pull if reverse else (), push if forward else (), outputs=tuple,
-                     promotes=(), of_complex=True)
+    return Primitive(name, on_host, None, pull, push, outputs=tuple, promotes=(), of_complex=True)
+
+
+def _read_only(array: Any) -> Any:
+    seen = array.view()
+    seen.flags.writeable = False
+    return seen

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import backends
-from dlcore.testing.calls import subjects
+from dlcore.testing.calls import declared_name, subjects
 from dlcore.testing.fingerprint import Place, Sources, backend_place
 from dlcore.testing.rows import measured
 
@@ -173,11 +173,9 @@ def ledger(name: str, *, run: bool = False) -> Row:
         >>> dl.testing.ledger("tanh", run=True).states
         {'cpu': 'green'}
     """
-    name = name.removeprefix("dl.").removeprefix("F.")
-    name = name if name in subjects() else f"{name}()"
-    if name not in subjects():
-        raise ValueError(f"ledger: no operation {name.removesuffix('()')!r} is declared; "
-                         "python -m dlcore operations lists all")
+    if not isinstance(name, str):
+        raise TypeError(f"ledger: takes the name of an operation, such as 'softmax', got {name!r}")
+    name = declared_name("ledger", name)
     sources = Sources()
     if run:
         backend = backends.current().name

@@ -19,7 +19,7 @@ except ImportError as error:
 from backends import as_dtype, host
 from dlcore.samples import REAL, Domain, Sample, sample
 from dlcore.tensors import tensor
-from dlcore.testing.calls import called, complex_numbers, letters, numbers
+from dlcore.testing.calls import called, complex_numbers, declared, letters, numbers
 
 __all__ = ["SEEDS", "SIZES", "arrays", "broadcastable", "calls", "shapes", "tensors"]
 
@@ -48,7 +48,8 @@ def broadcastable(count: int = 2, max_axes: int = 3, sizes: Strategy = SIZES) ->
     return shapes(0, max_axes, sizes).flatmap(lambda shape: st.tuples(*[less(shape)] * count))
 
 
-def arrays(shape: Sequence[int] | Strategy = (), domain: Domain = REAL, dtype: Any = "float64") -> Strategy:
+def arrays(shape: int | Sequence[int] | Strategy = (), domain: Domain = REAL,
+           dtype: Any = "float64") -> Strategy:
     """A NumPy array whose numbers lie in ``domain``, and not near the kinks that it avoids.
 
     Args:
@@ -63,6 +64,7 @@ def arrays(shape: Sequence[int] | Strategy = (), domain: Domain = REAL, dtype: A
     if kind.kind not in ("float", "complex"):
         raise ValueError(f"arrays: dtype must be float or complex, got {kind}")
     draw = complex_numbers if kind.kind == "complex" else numbers
+    shape = (shape,) if isinstance(shape, int) else shape
     of = shape if isinstance(shape, st.SearchStrategy) else st.just(tuple(shape))
     return st.builds(lambda s, seed: host.array(draw(tuple(s), domain, seed), dtype), of, SEEDS)
 
@@ -91,10 +93,13 @@ def calls(subject: Any, sizes: Strategy = SIZES) -> Strategy:
     """A valid :class:`~dlcore.testing.calls.Call` of a primitive or an operation.
 
     Args:
-        subject: what is called, by one of the samples that it declares.
+        subject: what is called, by one of the samples that it declares: a primitive, an operation, a public
+            function of dlcore that is one or stands before one, or its name.
         sizes: what the sizes that a sample leaves open are drawn from.
     """
-    return st.sampled_from(list(subject.samples)).flatmap(lambda chosen: _calls(subject, chosen, sizes))
+    called_one = declared("calls", subject)
+    return st.sampled_from(list(called_one.samples)).flatmap(
+        lambda chosen: _calls(called_one, chosen, sizes))
 
 
 def _calls(subject: Any, chosen: Sample, sizes: Strategy) -> Strategy:
