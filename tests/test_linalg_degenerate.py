@@ -171,6 +171,61 @@ def test_what_the_cotangents_do_not_tell_is_an_error_not_a_number(f, values, mes
         dl.grad(f)(dl.tensor(x))
 
 
+# --- what the cotangents do not tell ------------------------------------------------------------------
+
+
+ALIKE, UNLIKE = np.array([[1.0, 0.5], [0.5, -2.0]]), np.array([[1.0, -3.0], [-3.0, -2.0]])  # off the diagonal
+
+
+def watched_eigh(seen):
+    """``eigh`` that notes what cotangents its results get."""
+    note = dl.custom_vjp(lambda w, u: ((w + 0.0, u + 0.0), None), lambda _, g: (seen.append(list(g)), g)[1])
+    return lambda x: note(*linalg.eigh(x))
+
+
+def cotangents(function):
+    """What reaches ``eigh`` when the gradient of a function of its results is asked for, which is refused."""
+    seen = []
+    with pytest.raises(ValueError, match=REPEATED):
+        function(watched_eigh(seen))
+    return [g.numpy() for g in seen[-1]]
+
+
+def test_smooth_functions_with_different_gradients_send_the_same_cotangents_so_none_can_be_told(backend):
+    x = dl.eye(2, dtype="float64")
+    u = linalg.eigh(x).eigenvectors
+    a, b = (u @ dl.tensor(m) @ u.mT for m in (ALIKE, UNLIKE))
+
+    def of(eigh, x, *terms):
+        values, vectors = eigh(x)
+        return sum(dl.sum(m * ((vectors * f(values)) @ vectors.mT)) for m, f in terms)
+
+    one = cotangents(lambda eigh: dl.grad(lambda x: of(eigh, x, (a, lambda w: 2.0 * w - 1.0)))(x))
+    two = cotangents(lambda eigh: dl.grad(
+        lambda x: of(eigh, x, (a, lambda w: w), (b, lambda w: w - 1.0)))(x))
+
+    for found, expected in zip(one, two, strict=True):
+        assert_allclose(found, expected, atol=1e-14)
+    assert np.abs((2.0 * a - (a + b)).numpy()).max() > 1.0  # the gradients of both
+
+
+def test_second_derivatives_along_different_directions_send_the_same_cotangents(backend):
+    x = dl.eye(2, dtype="float64")
+    u = linalg.eigh(x).eigenvectors
+    a, b = (u @ dl.tensor(m) @ u.mT for m in (ALIKE, UNLIKE))
+
+    def along(direction):
+        def second(eigh):
+            gradient = dl.grad(lambda x: dl.sum(dl.square(eigh(x)[0] - 1.0)))  # is 2 (X - 1)
+            return dl.grad(lambda x: dl.sum(direction * gradient(x)))(x)
+
+        return cotangents(second)
+
+    for found, expected in zip(along(a), along(b), strict=True):
+        assert_allclose(found, expected, atol=1e-14)
+    assert np.abs((2.0 * a - 2.0 * b).numpy()).max() > 1.0  # the second derivatives along a and b
+
+
 @pytest.mark.parametrize("place", list(np.ndindex(3, 2)))
 def test_an_element_of_a_matrix_of_rank_1_is_right_in_reach_of_its_vectors_and_else_refused(backend, place):
     x, expected = np.zeros((3, 2)), np.zeros((3, 2))
