@@ -3,6 +3,8 @@
 Other laws say which dtype a result and a gradient have; these say what is in them.
 """
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -95,6 +97,25 @@ OF_MANY = {
     "linear": lambda x: F.linear(dl.reshape(x, (1, -1)), dl.full((2, MANY), 0.25, dtype=x.dtype)),
     "softmax": F.softmax,
     "log_softmax": lambda x: F.log_softmax(many_rows(x)),
+    "softmin of many classes": lambda x: F.softmax(-x),
+    "attention to many keys": lambda x: F.scaled_dot_product_attention(
+        dl.ones((1, 1), dtype=x.dtype), dl.reshape(x, (-1, 1)), dl.reshape(x * 0.5, (-1, 1))),
+    "the variance over one of two axes": lambda x: dl.var(dl.reshape(x, (-1, 2)), axis=0),
+    "vector_norm": dl.linalg.vector_norm,
+    "the norm of order 3": lambda x: dl.linalg.vector_norm(x, ord=3),
+    "the norm of order 1": lambda x: dl.linalg.vector_norm(x * 0.25, ord=1),
+    "trace of a product": lambda x: dl.einsum("ij,ij", dl.reshape(x, (-1, 2)) * 0.25, dl.reshape(x, (-1, 2))),
+    "avg_pool1d": lambda x: F.avg_pool1d(dl.reshape(x, (1, -1)), MANY),
+    "adaptive_avg_pool1d": lambda x: F.adaptive_avg_pool1d(dl.reshape(x, (1, -1)), 1),
+    "interpolate to one": lambda x: F.interpolate(dl.reshape(x, (1, 1, -1)), size=1, mode="area"),
+    "conv1d": lambda x: F.conv1d(dl.reshape(x, (1, -1)), dl.full((1, 1, MANY), 0.25, dtype=x.dtype)),
+    "conv1d of many places": lambda x: F.conv1d(dl.reshape(x, (1, -1)), dl.reshape(x[:3], (1, 1, 3))),
+    "batch_norm": lambda x: F.batch_norm(dl.reshape(x, (-1, 1)), None, None, training=True),
+    "group_norm": lambda x: F.group_norm(dl.reshape(x, (1, 2, -1)), 2),
+    "instance_norm": lambda x: F.instance_norm(dl.reshape(x, (1, 1, -1))),
+    "a bias for many rows": lambda x: dl.reshape(x, (-1, 1)) * 0.25 + x[:2] * 0.25,
+    "embedding of one row": lambda x: F.embedding(np.zeros(MANY, int), dl.reshape(x[:2], (1, 2))) * 0.25,
+    "a mask of rows": lambda x: dl.sum(dl.where(dl.tensor(np.arange(MANY) % 2 == 0), x[:1], x) * 0.25),
     "layer_norm": lambda x: F.layer_norm(x, MANY),
     "rms_norm": lambda x: F.rms_norm(x * 300.0, MANY),
     "normalize": lambda x: F.normalize(x, axis=0),
@@ -146,6 +167,28 @@ def test_a_reduction_of_many_halves_is_as_good_as_its_result_can_be_written(name
         scale = np.abs(expected.numpy()).max()
         allowed = 6 * (EPS[dtype] * scale + LEAST[dtype])  # a few roundings, perhaps of subnormals
         assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=allowed)
+
+
+OF_EQUAL = {  # what becomes of MANY equal numbers, and the gradient of each but the first
+    "logsumexp": (dl.logsumexp, math.log(MANY), 1.0 / MANY),
+    "softmax": (lambda x: F.softmax(x)[0], 1.0 / MANY, 0.0),
+    "log_softmax": (lambda x: F.log_softmax(x)[0], -math.log(MANY), -1.0 / MANY),
+    "cross_entropy": (lambda x: F.cross_entropy(x, 0), math.log(MANY), 1.0 / MANY),
+    "cross_entropy of one row": (lambda x: F.cross_entropy(x[None], [0]), math.log(MANY), 1.0 / MANY),
+    "cross_entropy of weighted classes": (lambda x: F.cross_entropy(x, 0, x * 0.0 + 2.0), math.log(MANY),
+                                          1.0 / MANY),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("f", "value", "slope"), OF_EQUAL.values(), ids=OF_EQUAL)
+def test_more_classes_than_a_half_can_count_to_are_no_infinity(f, value, slope, dtype):
+    x = dl.zeros(MANY, dtype=dtype)
+
+    y, gradient = dl.value_and_grad(f)(x)
+
+    assert y.item() == dl.tensor(value, dtype=dtype).item()
+    assert gradient[1].item() == pytest.approx(slope, abs=math.log(MANY) * EPS[dtype] / MANY)  # log's
 
 
 @pytest.mark.parametrize("name", ["log2", "sqrt", "asin", "atanh", "erfinv", "logit", "max", "sinc"])

@@ -22,6 +22,7 @@ from dlcore.ops.arithmetic import (
     no_slope,
     where,
 )
+from dlcore.ops.reductions import narrowed, widened
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import reshape
 from dlcore.ops.transcendental import exp, function, tanh
@@ -297,7 +298,7 @@ def gelu(x: V, approximate: str = "none") -> V:
 
 # --- along an axis -------------------------------------------------------------------------------
 
-_LOWEST = {"float16": -65504.0, "float64": -1.7e308}
+_LOWEST = {"float64": -1.7e308}
 """A number that no row falls below but one of -inf, by dtype; -3e38 for the others."""
 
 
@@ -316,20 +317,20 @@ def _total(xp: Any, e: Array, axis: int) -> Array:
 
 def _softmax(xp: Any, x: Array, *, axis: int) -> Array:
     with xp.quiet():
-        e = xp.exp(_shifted(xp, x, axis))
-        return e / _total(xp, e, axis)
+        e = xp.exp(_shifted(xp, widened(xp, x), axis))
+        return narrowed(xp, e / _total(xp, e, axis), x)
 
 
 def row_logsumexp(xp: Any, x: Array, axis: int) -> tuple[Array, Array]:
-    """``x`` less its largest element along ``axis``, and the logarithm of the sum of their exp."""
-    shifted = _shifted(xp, x, axis)
+    """``x`` less its largest element along ``axis``, and the logarithm of the sum of their exp; no halves."""
+    shifted = _shifted(xp, widened(xp, x), axis)
     return shifted, xp.log(_total(xp, xp.exp(shifted), axis))
 
 
 def _log_softmax(xp: Any, x: Array, *, axis: int) -> Array:
     with xp.quiet():
         shifted, total = row_logsumexp(xp, x, axis)
-        return shifted - total
+        return narrowed(xp, shifted - total, x)
 
 
 def _same_shape(s: Shape, *, axis: int) -> Shape:

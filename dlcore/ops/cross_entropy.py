@@ -17,7 +17,7 @@ from dlcore.ops.arithmetic import not_equal, where
 from dlcore.ops.indexing import at_hand, beside, take, take_along_axis
 from dlcore.ops.losses import paired, reduced, shape_of
 from dlcore.ops.reductions import mean as _mean
-from dlcore.ops.reductions import mean_p
+from dlcore.ops.reductions import mean_p, narrowed
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import expand_dims, moveaxis, squeeze
 from dlcore.samples import POSITIVE, PROBABILITY, REAL, sample
@@ -38,7 +38,8 @@ def _cross_entropy(xp: Any, x: Array, labels: Array, *, mean: bool) -> Array:
     with xp.quiet():
         shifted, total = row_logsumexp(xp, x, -1)
         losses = xp.reshape(total, labels.shape) - _picked(xp, shifted, labels)
-        return mean_p.forward(xp, losses, axis=None, keepdims=False) if mean else losses
+        out = mean_p.forward(xp, losses, axis=None, keepdims=False) if mean else losses
+        return narrowed(xp, out, x)
 
 
 def _share_of_each(rows: Shape) -> float:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from backends import promote
-from backends.dtypes import float32
-from dlcore.core import Array, Unary, V, cast_like, dtype_of, operation
+from dlcore.core import Array, Unary, V, cast_like, operation
 from dlcore.dispatch import wants_tensors
 from dlcore.ops.arithmetic import absolute, equal, greater, less, not_equal, pow, where
 from dlcore.ops.indexing import getitem_p
 from dlcore.ops.matrices import as_float, as_matrix, epsilon
-from dlcore.ops.reductions import kept, max_p, min_p, reducing, sum_p
+from dlcore.ops.reductions import in_half, in_single, kept, max_p, min_p, narrowed, reducing, sum_p, widened
 from dlcore.ops.shapes import moveaxis, reshape
 from dlcore.ops.spectra import svdvals
 from dlcore.ops.transcendental import ratio
@@ -21,9 +19,8 @@ from dlcore.shaping import Axis, normalized_axes, reduced_shape
 
 
 def _euclidean(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
-    wide = xp.astype(x, promote(dtype_of(x), float32))  # squares of halves overflow at 256
-    out = xp.asarray(xp.sqrt(xp.sum(wide * wide, axis=axis, keepdims=keepdims)))
-    return xp.astype(out, x.dtype) if dtype_of(x).kind == "float" else out
+    wide = widened(xp, x)
+    return narrowed(xp, xp.asarray(xp.sqrt(xp.sum(wide * wide, axis=axis, keepdims=keepdims))), x)
 
 
 euclidean_p: Unary = Unary(
@@ -69,7 +66,7 @@ def vector_norm(x: V, /, *, axis: Axis = None, keepdims: bool = False, ord: floa
         return cast_like(sum_p(not_equal(x, 0.0), **how), x)
     if isinstance(ord, str) or math.isnan(ord):
         raise ValueError(f"linalg.vector_norm: ord must be a number, got {ord!r}")
-    return _power_mean(size, float(ord), how)
+    return in_half(_power_mean(in_single(size), float(ord), how), x)
 
 
 def _power_mean(size: V, p: float, how: dict[str, Any]) -> V:

@@ -128,25 +128,25 @@ def _centred(x: V, axis: Axis) -> V:
     return x - mean_p(x, axis=axis, keepdims=True)
 
 
-def _widened(xp: Any, x: Array) -> Array:
-    """``x`` in float32 if it is narrower: squares of halves overflow at 256."""
-    return xp.astype(x, promote(dtype_of(x), float32))
+def widened(xp: Any, x: Array) -> Array:
+    """``x``, halves in float32: their squares overflow at 256, and 65520 of them add up to inf."""
+    return xp.astype(x, float32) if x.dtype in xp.half_dtypes else x
 
 
-def _narrowed(xp: Any, out: Array, x: Array) -> Array:
-    """``out`` in the dtype of ``x``; but of integers a float, so that the general call converts them."""
-    return xp.astype(xp.asarray(out), x.dtype) if dtype_of(x).kind == "float" else out
+def narrowed(xp: Any, out: Array, x: Array) -> Array:
+    """What was made of ``x`` through :func:`widened`, in the dtype of ``x``."""
+    return xp.astype(xp.asarray(out), x.dtype) if x.dtype in xp.half_dtypes else out
 
 
 def _var(xp: Any, x: Array, *, axis: Axis, correction: float, keepdims: bool) -> Array:
-    wide = _widened(xp, x)
+    wide = widened(xp, x)
     centred = wide - _mean(xp, wide, axis=axis, keepdims=True)
     squares = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
-    return _narrowed(xp, squares * _over(x.shape, axis, correction), x)
+    return narrowed(xp, squares * _over(x.shape, axis, correction), x)
 
 
 def _std(xp: Any, x: Array, **how: Any) -> Array:
-    return _narrowed(xp, xp.sqrt(_var(xp, _widened(xp, x), **how)), x)
+    return narrowed(xp, xp.sqrt(_var(xp, widened(xp, x), **how)), x)
 
 
 def _spread_shape(s: Shape, *, axis: Axis, correction: float, keepdims: bool) -> Shape:
@@ -335,12 +335,13 @@ def isin(x: V, values: V, *, invert: bool = False) -> V:
 
 
 def _logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
-    peak = xp.asarray(xp.max(x, axis=axis, keepdims=True))
+    wide = widened(xp, x)
+    peak = xp.asarray(xp.max(wide, axis=axis, keepdims=True))
     with xp.quiet():
         # A row of -inf sums to exp(-inf) = 0, not nan.
         peak = xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak))
-        out = xp.log(xp.sum(xp.exp(x - peak), axis=axis, keepdims=True)) + peak
-    return xp.reshape(xp.asarray(out), reduced_shape(x.shape, axis=axis, keepdims=keepdims))
+        out = xp.asarray(xp.log(xp.sum(xp.exp(wide - peak), axis=axis, keepdims=True)) + peak)
+    return narrowed(xp, xp.reshape(out, reduced_shape(x.shape, axis=axis, keepdims=keepdims)), x)
 
 
 def _softmax(x: V, out: V, axis: Axis) -> V:
