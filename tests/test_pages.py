@@ -1,18 +1,10 @@
 """The page of operations: by subject, with formulas as they are written, and nothing kept by hand."""
 
-import importlib
-import sys
-
 import pytest
 
-from backends import get_backend
 from dlcore.core import OPERATIONS, PRIMITIVES
 from dlcore.pages import operations as pages
 from dlcore.pages.sources import formula
-from dlcore.testing import ledger
-from tests import test_laws as laws
-from tests import test_laws_derivatives as laws_of_derivatives
-from tests.strategies import SUBJECTS
 
 PAGE = pages.operations()
 
@@ -86,42 +78,3 @@ def test_a_formula_is_what_the_declaration_says(name, rules):
     found = [formula(rule, i) for i, rule in enumerate(PRIMITIVES[name].vjp) if rule is not None]
 
     assert found == rules
-
-
-# --- one declaration is enough -----------------------------------------------------------------------
-
-DECLARATION = '''
-"""Softened functions: smooth near 0, and straight far away."""
-
-from dlcore.core import elementwise
-from dlcore.ops import square, sqrt
-
-softened = elementwise("softened", lambda xp, x: xp.sqrt(x * x + 1.0), lambda d, out, x: d * (x / out))
-'''
-
-
-@pytest.fixture
-def softened(tmp_path, monkeypatch):
-    """A new operation, declared in a module of its own."""
-    (tmp_path / "softening.py").write_text(DECLARATION, "utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.import_module("softening")
-    SUBJECTS["softened"] = PRIMITIVES["softened"]
-    yield "softened"
-    del PRIMITIVES["softened"], SUBJECTS["softened"], sys.modules["softening"]
-
-
-def test_laws_ledger_and_page_cover_what_is_only_declared(softened):
-    cpu = get_backend("cpu")
-
-    laws.test_the_shape_rule_predicts_the_shape(softened, cpu)
-    laws_of_derivatives.test_both_modes_agree_with_finite_differences_at_both_orders(softened, cpu)
-    row = ledger(softened, run=True)
-    page = pages.operations()
-
-    assert row.states == {"cpu": "green"}
-    assert row.rows["cpu"]["declaration"]
-    assert ledger(softened).states["cpu"] == "never run"
-    assert ("## Softened functions\n\n| call | kind |" in page)
-    assert ("| internal `softened(x)` | elementwise | `xp.sqrt(x * x + 1.0)` | `d * (x / out)` | -2..2 | "
-            "`out`, `x` |  |") in page
