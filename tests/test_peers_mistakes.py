@@ -136,6 +136,33 @@ def test_a_number_beside_single_precision_does_not_make_it_double(f, backend):
         assert (y.dtype, x.grad.dtype) == ("float32", "float32")
 
 
+def test_the_gradient_of_filters_has_a_gradient(backend):
+    rng = np.random.default_rng(3)
+    images, filters = (dl.tensor(rng.normal(size=s)) for s in ((2, 2, 4, 4), (3, 2, 3, 3)))
+    filters.requires_grad = True
+    loss = lambda w: dl.sum(dl.square(F.conv2d(images, w, padding=1)))
+
+    loss(filters).backward(create_graph=True)
+    first, filters.grad = filters.grad, None
+    dl.sum(dl.square(first)).backward()
+
+    curved = dl.hvp(loss, filters.detach(), first.detach())
+    assert_allclose(filters.grad.numpy(), 2.0 * curved.numpy(), rtol=1e-12)
+    check_grads(dl.grad(loss), filters.detach(), order=1)
+
+
+def test_a_second_backward_is_refused_or_adds_as_much_again(backend):
+    x = dl.tensor(3.0, requires_grad=True)
+    y = x * x
+
+    y.backward(retain_graph=True)
+    y.backward()
+
+    assert x.grad.item() == 12.0
+    with pytest.raises(RuntimeError, match=r"retain_graph=True"):
+        y.backward()
+
+
 def test_a_second_backward_over_a_retained_history_adds_exactly_as_much_again(backend):
     a = dl.tensor(2.0, requires_grad=True)
     c = (a * a) * a
