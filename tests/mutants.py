@@ -25,7 +25,7 @@ from dlcore.core import PRIMITIVES, Primitive, Value
 from dlcore.history import announced
 from dlcore.samples import PerPosition
 from dlcore.tensors import Tensor
-from dlcore.testing.calls import Call, called, letters, outputs
+from dlcore.testing.calls import Call, called, letters
 from dlcore.testing.marks import repeated
 from dlcore.transforms import Linearized
 
@@ -318,7 +318,7 @@ def response(call: Call, site: Site, order: int, seed: int) -> list[np.ndarray]:
     """What one mode, and at order 2 its own derivatives, says of a random cotangent or tangent."""
     mode = MODES[site.field]
     call = alone(call, site.position) if order == 1 else call
-    f = of_floats(call)
+    f = call.between_floats(call.tensors())
     xs = [dl.tensor(call.args[i]) for i in call.floats]
     draw = np.random.default_rng(seed)
     at = Linearized("mutants", f, xs)
@@ -336,12 +336,6 @@ def response(call: Call, site: Site, order: int, seed: int) -> list[np.ndarray]:
 def alone(call: Call, position: int) -> Call:
     """The same call with one argument to differentiate in: the parts of several might hide each other."""
     return call._replace(floats=[position])
-
-
-def of_floats(call: Call) -> Callable[..., list[Any]]:
-    """A call as a function from its float arguments to a list of its float results."""
-    f = call.of_floats(call.tensors())
-    return lambda *xs: [y for y in outputs(f(*xs)) if floating(y)]
 
 
 def derivative(f: Callable[..., list[Any]], mode: str, n: int) -> Callable[..., list[Any]]:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 import dlcore as dl
 from dlcore import core, history
 from dlcore.testing import check_grads
-from dlcore.testing.calls import outputs
 from dlcore.testing.diagnosis import Closeup
 from dlcore.testing.strategies import SEEDS, calls
 from dlcore.transforms import Linearized
@@ -26,16 +25,10 @@ def random_like(xs, rng):
     return [dl.tensor(draw(x) + 1j * draw(x) if x.dtype.kind == "complex" else draw(x)) for x in xs]
 
 
-def of_floats(call, args):
-    """A call as a function from its float arguments to a list of its float results."""
-    f = call.of_floats(args)
-    return lambda *xs: [y for y in outputs(f(*xs)) if y.dtype.kind in FLOATS]
-
-
 def linearized(call):
     """The float arguments of a call, and its history between them and its float results."""
     args = call.tensors()
-    return Linearized("law", of_floats(call, args), [args[i] for i in call.floats])
+    return Linearized("law", call.between_floats(args), [args[i] for i in call.floats])
 
 
 def derivatives(at, seed):
@@ -132,7 +125,7 @@ def test_derivatives_have_the_shape_and_dtype_of_what_they_belong_to(name, backe
     args = call.tensors(data.draw(st.sampled_from(["float32", "float64"])))
 
     for position in call.floats:  # one at a time: the parts of several are added, which could hide it
-        f = of_floats(call._replace(floats=[position]), args)
+        f = call._replace(floats=[position]).between_floats(args)
         for mode in ("rev", "fwd"):
             with as_the_rules_give_them():
                 assert Closeup(f, [args[position]], mode).of_another_kind() is None

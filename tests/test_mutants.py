@@ -31,7 +31,6 @@ from tests.mutants import (
     as_the_rules_give_them,
     drawn,
     is_equivalent,
-    of_floats,
     sites,
 )
 from tests.strategies import SUBJECTS
@@ -73,8 +72,8 @@ def outcome(mutant: Mutant, site: Site) -> Outcome:
         except (TypeError, ValueError, IndexError):  # arrays that do not fit, seen by whoever meets them
             return Outcome(mutant.name, site, "refused")
         with as_the_rules_give_them():
-            found = Closeup(of_floats(alone(call, site.position)), [dl.tensor(call.args[site.position])],
-                            mode).of_another_kind()
+            f = alone(call, site.position).between_floats(call.tensors())
+            found = Closeup(f, [dl.tensor(call.args[site.position])], mode).of_another_kind()
         if found:
             return Outcome(mutant.name, site, "fit", found.kind)
     return Outcome(mutant.name, site, "survived")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from backends import as_dtype, host, promote
 from dlcore import fft, linalg  # noqa: F401  they declare operations, which count though nobody named them
-from dlcore.core import OPERATIONS, PRIMITIVES, Primitive
+from dlcore.core import OPERATIONS, PRIMITIVES, Primitive, dtype_of
 from dlcore.nn import functional  # noqa: F401  likewise
 from dlcore.samples import Domain, Operation, Sample
 from dlcore.tensors import Tensor, tensor
@@ -99,6 +99,11 @@ class Call(NamedTuple):
             return self(*full)
 
         return f
+
+    def between_floats(self, args: Sequence[Any]) -> Callable[..., list[Any]]:
+        """The same function with only its float results, real and complex, as a list."""
+        f = self.of_floats(args)
+        return lambda *xs: [y for y in outputs(f(*xs)) if dtype_of(y).kind in ("float", "complex")]
 
 
 def _beside(a: Array, dtype: Any) -> Any:

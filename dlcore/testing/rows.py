@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import backends
@@ -18,6 +18,7 @@ from dlcore.core import dtype_of
 from dlcore.samples import Sample
 from dlcore.tensors import Tensor
 from dlcore.testing.calls import Call, called, letters, outputs
+from dlcore.testing.differences import EPSILON
 from dlcore.testing.gradients import GradientError, grad_errors
 from dlcore.transforms import vjp
 
@@ -36,7 +37,7 @@ CANCELLED = 1e-6
 LAYOUT = 1e-10
 """By how much a result in float64 may depend on strides: sums are taken in another order."""
 
-EPSILON = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+NARROW = ("float32", "float16", "bfloat16")
 LAYOUTS = ("transposed", "strided", "broadcast", "0-d", "empty")
 REFUSALS = (ValueError, TypeError, IndexError, NotImplementedError, BackendError)
 
@@ -117,14 +118,14 @@ class _Row:
     def steep(self, call: Call) -> bool:
         """Whether a result changes with the arguments by other than jumps; the call must work in any case."""
         tensors = call.tensors()
-        f = _floats_of(call, tensors)
+        f = call.between_floats(tensors)
         xs = [tensors[i] for i in call.floats]
         return bool(f(*xs) and xs) and any(e.error > 0.0 for e in grad_errors(f, *xs, order=1, modes=["rev"]))
 
     def check(self, call: Call, seed: int) -> None:
         """Compare one call with finite differences."""
         tensors = call.tensors()
-        f = _floats_of(call, tensors)
+        f = call.between_floats(tensors)
         if not f(*(tensors[i] for i in call.floats)):
             return
         for mode, order, error, allowed in grad_errors(f, *(tensors[i] for i in call.floats), seed=seed):
@@ -135,7 +136,7 @@ class _Row:
 
     def precision(self) -> None:
         """Gradients in narrower dtypes against those in float64, at the same rounded numbers."""
-        for dtype in EPSILON if not self.flat else ():
+        for dtype in NARROW if not self.flat else ():
             if not self.xp.supports(dtype):
                 self.excluded[dtype] = f"{self.xp.name} has none"
                 continue
@@ -159,7 +160,7 @@ class _Row:
         kinds = {"float": "float64", "complex": "complex128"}
         wide = [x.astype(kinds[dtype_of(x).kind]) if i in call.floats else x for i, x in enumerate(narrow)]
         here, there = gradients(call, narrow, dtype), gradients(call, wide, dtype)
-        scale = max(map(_largest, _floats_of(call, wide)(*(wide[i] for i in call.floats))))
+        scale = max(map(_largest, call.between_floats(wide)(*(wide[i] for i in call.floats))))
         self.examples += 1
         for i, g, exact in zip(call.floats, here, there, strict=True):
             if (g.dtype, g.backend) != (narrow[i].dtype, narrow[i].backend):
@@ -259,19 +260,13 @@ class _Row:
 # --- values and gradients ------------------------------------------------------------------------------
 
 
-def _floats_of(call: Call, tensors: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
-    """The call as a function of its float arguments, with only its float results."""
-    f = call.of_floats(list(tensors))
-    return lambda *xs: [y for y in outputs(f(*xs)) if dtype_of(y).kind in ("float", "complex")]
-
-
 def gradients(call: Call, tensors: Sequence[Tensor], rounded_to: Any = None) -> list[Tensor]:
     """The gradients of the float arguments, for cotangents that are not all ones.
 
     Raises:
         RefusedError: there is no float result.
     """
-    ys, pull = vjp(_floats_of(call, tensors), *(tensors[i] for i in call.floats))
+    ys, pull = vjp(call.between_floats(tensors), *(tensors[i] for i in call.floats))
     if not ys:
         raise RefusedError("no float result")
     return list(pull([_cotangent(y, rounded_to or y.dtype) for y in ys]))
