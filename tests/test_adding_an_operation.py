@@ -97,4 +97,4 @@ def test_its_row_and_its_line_follow_from_the_declaration(declare):
     assert ledger("log_cosh").states["cpu"] == "never run"
     assert "## Softened functions\n\n| call | kind |" in page
     assert ("| internal `log_cosh(x)` | elementwise | `xp.abs(x) + xp.log1p(xp.exp(xp.abs(x) * -2.0)) - "
-            "math.log(2.0)` | `d * dl.tanh(x)` | -2..2 | `x` |  |") in page
+            "math.log(2.0)` | `d * dl.tanh(x)` | a b → a b; () → () | -2..2 | `x` |  |") in page

@@ -88,7 +88,7 @@ dlcore.train.trainer
 dlcore.train
 dlcore
 dlcore.pages
-dlcore.pages.sources
+dlcore.pages.shapes dlcore.pages.sources
 dlcore.pages.operations
 dlcore.pages.ledger
 dlcore.__main__

@@ -14,6 +14,7 @@ from dlcore.testing import records
 from dlcore.testing.calls import subjects
 from dlcore.testing.fingerprint import Place, Sources
 from dlcore.testing.rows import measured, rounded
+from tests.mutants import as_the_rules_give_them
 
 AGAIN = "run nox -s ledger"
 LEDGER = json.loads(records.CHECKOUT.read_text("utf-8"))
@@ -149,9 +150,24 @@ def test_a_row_measured_now_is_green(name, backend):
     row = measured(subjects()[name], backend.name)
 
     assert row["red"] == []
+    assert row["gradients"] == {dtype: f"{dtype} on {backend.name}" for dtype in row["gradients"]}
+    assert set(row["gradients"]) >= set(row["ulp"])
     assert max(row["reverse"] + row["forward"]) <= 1e-6
     assert {"contiguous", "transposed", "strided", "empty"} <= set(row["layouts"])
     assert row["excluded"].get("0-d", "").startswith(name.removesuffix("()")) or "0-d" in row["layouts"]
+
+
+def test_a_gradient_of_another_dtype_turns_the_row_red_and_is_told():
+    widening = broken("softplus", "vjp", 0, lambda right: lambda *args: right(*args).astype("float64"))
+
+    with as_the_rules_give_them():
+        row = measured(widening, "cpu")
+
+    assert "a gradient of float32 on cpu is float64 on cpu" in row["red"]
+    assert row["gradients"]["float32"] == "float64 on cpu"
+    entries = {"tanh": {**ENTRIES["tanh"], "cpu": row_of(gradients=row["gradients"])}}
+    page = pages.page({"laws": 1, "operations": entries}, SOURCES)
+    assert next(line for line in page.splitlines() if "dl.tanh" in line).split(" | ")[3] == "✗"
 
 
 def test_errors_are_rounded_upwards_to_one_digit():

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from dlcore import fft, linalg, ops
 from dlcore.core import OPERATIONS, PRIMITIVES, Binary, Primitive, Unary, broadcast_shapes
 from dlcore.nn import functional
+from dlcore.pages.shapes import shapes
 from dlcore.pages.sources import formula, sentence
 from dlcore.samples import Domain, Sample
 from dlcore.testing.fingerprint import Place, Sources
@@ -40,15 +41,18 @@ have one for each operand, *general* ones have both.
 A *flat* one has none: its result changes only in jumps, as a boolean or an index does.
 A *composition* is made of primitives, and has its derivatives from them.
 
+**Shapes**: how the tests call it, a letter for each size that is open, and the shapes of the results; `()`
+has no axes.
+`?` stands for booleans, `~` for complex numbers and `#n` for indices below n.
+
 **Drawn from**: where the tests draw the arguments: a range, without the kinks and jumps that are named.
 Where equal elements would be a tie they are distinct.
-`?` stands for booleans, `~` for complex numbers and `#n` for indices below n.
 
 **Reads**: what the rules read; of all else a history keeps only shape and dtype.
 
 **Convention**: where [the derivative where there is none](subgradients.md) speaks of it.
 """
-COLUMNS = ["call", "kind", "computes", "derivative", "drawn from", "reads", "convention"]
+COLUMNS = ["call", "kind", "computes", "derivative", "shapes", "drawn from", "reads", "convention"]
 
 
 class Entry(NamedTuple):
@@ -110,7 +114,8 @@ def _line(entry: Entry, said: Mapping[str, list[str]]) -> list[str]:
     name, subject = entry.name, entry.subject
     primitive = isinstance(subject, Primitive)
     return [call_of(name, subject), kind_of(subject), computes(name, subject),
-            derivative(subject) if primitive else "", drawn(getattr(subject, "samples", ())),
+            derivative(subject) if primitive else "", shapes(subject) if hasattr(subject, "samples") else "",
+            drawn(getattr(subject, "samples", ())),
             reads(subject) if primitive else "", ", ".join(said.get(name, []))]
 
 

@@ -15,8 +15,8 @@ from dlcore.samples import PerPosition
 
 LONGEST = 110  # characters of a formula that a table shows; a longer one is better read in its file
 
-INNER = ("rule", "transpose", "left", "right")
-"""What the families call the rules that they wrap: the formula is theirs, not the wrapper's."""
+INNER = ("rule", "transpose", "left", "right", "forward")
+"""What the families call the functions that they wrap: the formula is theirs, not the wrapper's."""
 
 
 def formula(function: Any, position: int = 0) -> str:

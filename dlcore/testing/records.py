@@ -149,7 +149,9 @@ def _told(row: Mapping[str, Any]) -> list[str]:
     """A row in words."""
     told = [f"{mode} mode: off by {row[mode][0]:.0e} at order 1, {row[mode][1]:.0e} at order 2"
             for mode in ("reverse", "forward") if mode in row]
-    told += [f"gradient in {dtype}: {ulp:g} ULP of its largest element" for dtype, ulp in row["ulp"].items()]
+    are = {dtype: f"is {what}, " for dtype, what in row.get("gradients", {}).items()}
+    told += [f"gradient in {dtype}: {are.get(dtype, '')}off by {ulp:g} ULP of its largest element"
+             for dtype, ulp in row["ulp"].items()]
     agree = "ten runs agree" if row["repeats"] else "ten runs do not agree"
     told.append(f"{agree} bit for bit; {row['examples']} examples; "
                 f"layouts: {', '.join(row['layouts'])}")

@@ -72,6 +72,7 @@ class _Row:
         self.red: list[str] = []
         self.worst: dict[tuple[str, int], float] = {}
         self.ulps: dict[str, float] = {}
+        self.gradients: dict[str, str] = {}
         self.wrong: dict[str, str] = {}
         self.passed: dict[str, int] = {"contiguous": 0}
         self.excluded: dict[str, str] = {}
@@ -85,7 +86,7 @@ class _Row:
             if (mode, 1) in self.worst:
                 found[mode] = [rounded(self.worst[mode, order]) for order in (1, 2)]
         return found | {
-            "ulp": {dtype: rounded(e) for dtype, e in self.ulps.items()},
+            "gradients": self.gradients, "ulp": {dtype: rounded(e) for dtype, e in self.ulps.items()},
             "layouts": [name for name, count in self.passed.items() if count],
             "repeats": REPEATS if self.agree else 0, "examples": self.examples, "excluded": self.excluded}
 
@@ -163,6 +164,7 @@ class _Row:
         scale = max(map(_largest, call.between_floats(wide)(*(wide[i] for i in call.floats))))
         self.examples += 1
         for i, g, exact in zip(call.floats, here, there, strict=True):
+            self.gradients[str(narrow[i].dtype)] = f"{g.dtype} on {g.backend}"
             if (g.dtype, g.backend) != (narrow[i].dtype, narrow[i].backend):
                 wrong = f"a gradient of {narrow[i].dtype} on {narrow[i].backend} is {g.dtype} on {g.backend}"
                 self.wrong[dtype] = wrong
