@@ -73,6 +73,9 @@ def test_nan_does_not_come_out_of_a_branch_that_was_not_taken(f, at, expected, b
 TIPS = {  # functions of lengths, at the length 0
     "hypot": lambda x: dl.hypot(x[0], x[1]),
     "std": dl.std,
+    "the norm of all": dl.linalg.norm,
+    "the norm of order 3": lambda x: dl.linalg.vector_norm(x, ord=3),
+    "the norm of a matrix": lambda x: dl.linalg.matrix_norm(x[None]),
     "normalize": lambda x: F.normalize(x, axis=0),
     "normalize by the 3-norm": lambda x: F.normalize(x, p=3.0, axis=0) * 1e-12,
     "cosine_similarity": lambda x: F.cosine_similarity(x, x * 0.0, axis=0),

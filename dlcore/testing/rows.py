@@ -37,6 +37,11 @@ CANCELLED = 1e-6
 LAYOUT = 1e-10
 """By how much a result in float64 may depend on strides: sums are taken in another order."""
 
+_REPEATS = "it is never given numbers without axes, which it would repeat"
+NO_NUMBERS = {"unresolved": "of numbers without axes it is constant but for rounding",
+              "missing sum": _REPEATS, "wrong shape": _REPEATS}
+"""Kinds of failure that are none where an operation that needs axes is tried without, and what they mean."""
+
 NARROW = ("float32", "float16", "bfloat16")
 LAYOUTS = ("transposed", "strided", "broadcast", "0-d", "empty")
 REFUSALS = (ValueError, TypeError, IndexError, NotImplementedError, BackendError)
@@ -241,10 +246,10 @@ class _Row:
             return
         try:
             self.check(call, 0)
-        except GradientError as error:  # of a function that is constant on numbers, as a cosine is
-            if error.kind != "unresolved":
+        except GradientError as error:
+            if error.kind not in NO_NUMBERS:
                 raise
-            raise RefusedError(_one_line(error)) from None
+            raise RefusedError(NO_NUMBERS[error.kind]) from None
 
     def nothing(self, sample: Sample) -> None:
         """Arrays of no elements: gradients have their shape, or the operation says why not."""
