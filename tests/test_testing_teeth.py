@@ -238,6 +238,16 @@ def test_what_cannot_be_checked_has_no_errors_either():
         grad_errors(dl.exp, np.array([1e4]))
     with pytest.raises(ValueError, match="modes must be 'rev', 'fwd' or both"):
         grad_errors(dl.exp, POINT, modes=("backward",))
+    with pytest.raises(ValueError, match="grad_errors: rtol is the unit that errors are told in"):
+        grad_errors(dl.exp, POINT, rtol=0.0)
+
+
+def test_a_slope_where_there_is_none_is_infinitely_wrong():
+    nothing = dl.custom_vjp(lambda x: (x * 0.0, x), lambda x, g: g)
+
+    (found,) = grad_errors(nothing, POINT, order=1, modes="rev")
+
+    assert found.error > found.allowed
 
 
 # --- differences ----------------------------------------------------------------------------------

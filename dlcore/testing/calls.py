@@ -54,7 +54,7 @@ def declared(asked: str, subject: Any) -> Any:
     """The primitive or operation that is meant by itself, by a name, or by a public function of dlcore."""
     if hasattr(subject, "samples"):
         return subject
-    ours = getattr(subject, "__module__", "").startswith("dlcore.")
+    ours = (getattr(subject, "__module__", None) or "").startswith("dlcore.")
     name = getattr(subject, "__name__", None) if ours else subject
     if not isinstance(name, str):
         raise TypeError(f"{asked}: takes a primitive, an operation or its name, got {subject!r}")

@@ -135,9 +135,9 @@ class Finding(NamedTuple):
 
     @property
     def relative(self) -> float:
-        """How far they are apart, so that the relative error that is allowed bounds what is right."""
+        """How far they are apart, in units in which ``rtol`` is allowed."""
         apart = abs(self.claimed - self.slope.value)
-        return self.at.rtol * apart / self.allowed if apart else 0.0
+        return self.at.rtol * apart / self.allowed if self.allowed else math.inf if apart else 0.0
 
     def error(self) -> GradientError:
         """Says that the mode is wrong, and what that looks like."""

@@ -89,6 +89,8 @@ def grad_errors(f: Callable[..., Any], *args: Any, order: int = 2,
         ...  for e in grad_errors(half, dl.tensor(3.0), order=1, modes=["rev"])]
         [('rev', 1, 0.5, 1e-06)]
     """
+    if rtol == 0.0:
+        raise ValueError("grad_errors: rtol is the unit that errors are told in, and must not be 0")
     how = _settings(modes, order, seed, rtol, nondet_tol, method)
     worst: dict[tuple[str, int], GradError] = {}
     for found in findings(*_subject(f, args, dtype, how)):
