@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+from hypothesis import settings
 
 import dlcore as dl
 from dlcore.core import PRIMITIVES, PerPosition
@@ -14,7 +15,7 @@ from dlcore.testing import records
 from dlcore.testing.calls import subjects
 from dlcore.testing.fingerprint import Place, Sources
 from dlcore.testing.rows import measured, rounded
-from tests.mutants import as_the_rules_give_them
+from tests.mutants import MUTANTS, as_the_rules_give_them, is_equivalent, sites
 
 AGAIN = "run nox -s ledger"
 LEDGER = json.loads(records.CHECKOUT.read_text("utf-8"))
@@ -109,6 +110,16 @@ def test_scaling_or_deleting_a_rule_turns_the_row_red(name, position, field, mod
     assert measured(PRIMITIVES[name], "cpu")["red"] == []
     assert any(reason.startswith(f"{mode} mode, order 1") for reason in row["red"]) or (
         rule is None and row["red"])
+
+
+@pytest.mark.skipif(settings().max_examples < 1000, reason="a nightly run does it to every rule")
+@pytest.mark.parametrize("change", ["zero", "0.1 % too large"])
+def test_scaling_or_deleting_any_rule_turns_its_row_red(change):
+    mutant = next(m for m in MUTANTS if m.name == change)
+
+    green = [site for site in sites() if not measured(mutant.planted(site), "cpu")["red"]]
+
+    assert [str(site) for site in green if not is_equivalent(mutant, site)] == []
 
 
 def test_deleting_all_rules_turns_the_row_red():
