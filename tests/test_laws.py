@@ -13,7 +13,7 @@ import dlcore as dl
 from backends.dtypes import as_dtype, get_default_dtype, promote
 from dlcore.core import PRIMITIVES, Primitive
 from dlcore.ops.complexes import PARTS
-from dlcore.samples import Operation
+from dlcore.samples import Operation, sample
 from dlcore.testing.calls import outputs
 from dlcore.testing.strategies import calls
 from tests.strategies import SIZES_AND_NONE, SUBJECTS, fewer
@@ -134,15 +134,34 @@ def declared_parameters(subject):
     return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
-@pytest.mark.parametrize("name", sorted({name.removesuffix("()") for name in SUBJECTS}))
-def test_samples_give_every_parameter_an_array_or_more_than_one_value(name):
+def values_given(*subjects):
+    """The values that the samples of all of ``subjects`` give for each parameter."""
     values = {}
-    for subject in (SUBJECTS[key] for key in (name, f"{name}()") if key in SUBJECTS):
+    for subject in subjects:
         for position, parameter in enumerate(declared_parameters(subject)):
             values.setdefault(parameter.name, set()).update(values_of(parameter, position, subject))
+    return values
 
-    assert [p for p, seen in values.items() if len(seen) < 2 and "an array" not in seen] == []
+
+def never_varied(values):
+    return [name for name, seen in values.items() if len(seen) < 2 and "an array" not in seen]
+
+
+@pytest.mark.parametrize("name", sorted({name.removesuffix("()") for name in SUBJECTS}))
+def test_samples_give_every_parameter_an_array_or_more_than_one_value(name):
+    values = values_given(*(SUBJECTS[key] for key in (name, f"{name}()") if key in SUBJECTS))
+
+    assert never_varied(values) == []
     assert {"'mean'", "'sum'", "'none'"} <= values.get("reduction", {"'mean'", "'sum'", "'none'"})
+
+
+def test_a_parameter_that_no_sample_varies_is_noticed():
+    samples = [sample("a, scale: a", axis=0), sample("a", axis=1, eps=0.1)]
+
+    def f(x, y=None, *, scale=None, axis=0, eps=0.1, reduction="mean"):
+        return x
+
+    assert never_varied(values_given(Operation("f", f, samples))) == ["y", "eps", "reduction"]
 
 
 @primitives
