@@ -68,7 +68,8 @@ def outcome(mutant: Mutant, site: Site) -> Outcome:
         try:
             check_grads(f, *(call.args[i] for i in call.floats), order=mutant.order, modes=(mode,), seed=seed)
         except AssertionError as error:
-            return Outcome(mutant.name, site, "check", error.kind)
+            unfit = "have the shapes" in str(error)
+            return Outcome(mutant.name, site, "fit" if unfit else "check", error.kind)
         except (TypeError, ValueError, IndexError):  # arrays that do not fit, seen by whoever meets them
             return Outcome(mutant.name, site, "refused")
         with as_the_rules_give_them():
