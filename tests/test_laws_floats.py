@@ -105,7 +105,6 @@ OF_MANY = {
     "the norm of order 3": lambda x: dl.linalg.vector_norm(x, ord=3),
     "the norm of order 1": lambda x: dl.linalg.vector_norm(x * 0.25, ord=1),
     "trace of a product": lambda x: dl.einsum("ij,ij", dl.reshape(x, (-1, 2)) * 0.25, dl.reshape(x, (-1, 2))),
-    "avg_pool1d": lambda x: F.avg_pool1d(dl.reshape(x, (1, -1)), MANY),
     "adaptive_avg_pool1d": lambda x: F.adaptive_avg_pool1d(dl.reshape(x, (1, -1)), 1),
     "interpolate to one": lambda x: F.interpolate(dl.reshape(x, (1, 1, -1)), size=1, mode="area"),
     "conv1d": lambda x: F.conv1d(dl.reshape(x, (1, -1)), dl.full((1, 1, MANY), 0.25, dtype=x.dtype)),
