@@ -14,7 +14,7 @@ from typing import Any
 from dlcore import ops
 from dlcore.core import V
 from dlcore.graph.nodes import Node, Operand, Operation
-from dlcore.ops.activations import leaky_relu, relu, sigmoid, step
+from dlcore.ops.activations import leaky_relu, relu, step
 from dlcore.ops.losses import l1_loss, mse_loss
 from dlcore.shaping import Axis
 
@@ -134,7 +134,7 @@ def Log(x: Operand, *, name: Name = None) -> Operation:
 
 def Sigmoid(x: Operand, *, name: Name = None) -> Operation:
     """``1 / (1 + exp(-x))``."""
-    return Operation(sigmoid, (x,), "Sigmoid", name)
+    return Operation(ops.sigmoid, (x,), "Sigmoid", name)
 
 
 def Tanh(x: Operand, *, name: Name = None) -> Operation:

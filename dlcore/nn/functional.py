@@ -28,7 +28,6 @@ from dlcore.ops.activations import (
     relu,
     relu6,
     selu,
-    sigmoid,
     silu,
     softmax,
     softplus,
@@ -88,7 +87,7 @@ from dlcore.ops.pooling import (
 )
 from dlcore.ops.products import matmul
 from dlcore.ops.shapes import expand_dims, matrix_transpose, reshape
-from dlcore.ops.transcendental import tanh
+from dlcore.ops.transcendental import sigmoid, tanh
 from dlcore.ops.windows import fold, unfold
 from dlcore.random import Generator
 from dlcore.samples import sample

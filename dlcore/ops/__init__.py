@@ -9,7 +9,6 @@ stand ``windows``, ``resampling``, ``convolution``, ``pooling``, ``interpolation
 declare it in the file of its subject and name it here.
 """
 
-from dlcore.ops.activations import sigmoid
 from dlcore.ops.arithmetic import (
     add,
     ceil,
@@ -123,6 +122,7 @@ from dlcore.ops.transcendental import (
     logaddexp,
     reciprocal,
     rsqrt,
+    sigmoid,
     sin,
     sinh,
     sqrt,

@@ -25,7 +25,7 @@ from dlcore.ops.arithmetic import (
 from dlcore.ops.reductions import narrowed, widened
 from dlcore.ops.reductions import sum as _sum
 from dlcore.ops.shapes import reshape
-from dlcore.ops.transcendental import exp, function, tanh
+from dlcore.ops.transcendental import exp, function, logistic, sigmoid, tanh
 from dlcore.samples import NONZERO, Domain, sample
 from dlcore.shaping import Shape, normalized_axis
 
@@ -144,16 +144,8 @@ def hardswish(x: V) -> V:
     return x * hardsigmoid(x)
 
 
-# --- sigmoids ------------------------------------------------------------------------------------
+# --- softplus and what is made of sigmoids ---------------------------------------------------------
 
-
-def _sigmoid(xp: Any, x: Array) -> Array:
-    # Through tanh nothing overflows, and it takes less time than an exponential and a quotient.
-    return xp.add_(xp.multiply_(xp.tanh(x * 0.5), 0.5), 0.5)
-
-
-sigmoid: Primitive = function(
-    "sigmoid", _sigmoid, lambda d, out, x: d * (out * (1.0 - out)), reads="out")
 softplus_p: Primitive = function(
     "softplus", lambda xp, x: xp.log1p(xp.exp(-xp.abs(x))) + xp.maximum(x, 0),
     lambda d, out, x: d * sigmoid(x), reads="x")
@@ -161,7 +153,7 @@ softsign: Primitive = function(
     "softsign", lambda xp, x: x / (xp.abs(x) + 1.0),
     lambda d, out, x: _over_square(d, absolute(x) + 1.0), domain=NONZERO, reads="x")
 silu: Primitive = function(
-    "silu", lambda xp, x: _sigmoid(xp, x) * x, lambda d, out, x: d * _silu_slope(x, sigmoid(x)),
+    "silu", lambda xp, x: logistic(xp, x) * x, lambda d, out, x: d * _silu_slope(x, sigmoid(x)),
     reads="x")
 
 
