@@ -22,6 +22,7 @@ from backends.registry import (
     current,
     get_backend,
     memory_meter,
+    owners_hidden,
     register_backend,
     set_backend,
     synchronize,
@@ -32,7 +33,7 @@ from backends.transfers import TransferMeter, transfer_guard, transfer_meter
 __all__ = [
     "OWNERS", "Array", "Backend", "BackendError", "DType", "DeviceTransferError", "OutOfMemoryError",
     "TransferMeter", "as_dtype", "available_backends", "backend_of", "current", "get_backend",
-    "get_default_dtype", "memory_meter", "promote", "register_backend", "set_backend", "set_default_dtype",
-    "set_deterministic", "synchronize", "transfer_guard", "transfer_meter", "use_backend",
-    "use_deterministic",
+    "get_default_dtype", "memory_meter", "owners_hidden", "promote", "register_backend", "set_backend",
+    "set_default_dtype", "set_deterministic", "synchronize", "transfer_guard", "transfer_meter",
+    "use_backend", "use_deterministic",
 ]

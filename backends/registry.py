@@ -30,6 +30,7 @@ Factory = Callable[..., Backend]
 _factories: dict[str, Factory | _LazyFactory] = {}
 _loaded: dict[str, Backend] = {}
 _loading = RLock()
+_hiding = 0
 _default: Backend | None = None
 _override: ContextVar[Backend | None] = ContextVar("dlcore_backend", default=None)
 
@@ -162,10 +163,31 @@ def _claim_arrays() -> None:
     for backend in filter(attrgetter("alone"), _loaded.values()):
         for kind in (backend.array_type, *backend.scalar_types):
             claims.setdefault(kind, set()).add(backend)
-    owners = {kind: owners.pop() for kind, owners in claims.items() if len(owners) == 1}
+    owners = {kind: owners.pop() for kind, owners in claims.items() if len(owners) == 1 and not _hiding}
     OWNERS.update(owners)
     for kind in OWNERS.keys() - owners.keys():
         del OWNERS[kind]
+
+
+@contextmanager
+def owners_hidden() -> Iterator[None]:
+    """Keep OWNERS empty inside the ``with`` block, in every thread.
+
+    Whoever asks it finds no answer and takes the careful way, as where a library has several devices;
+    so every operation can be watched there, and those who are in a hurry pay nothing for it.
+    """
+    _hide(1)
+    try:
+        yield
+    finally:
+        _hide(-1)
+
+
+def _hide(more: int) -> None:
+    global _hiding  # noqa: PLW0603  how many blocks are open, in all threads
+    with _loading:
+        _hiding += more
+        _claim_arrays()
 
 
 register_backend("cpu", "backends.numpy_backend", "NumpyBackend")

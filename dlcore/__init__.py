@@ -72,6 +72,8 @@ from dlcore.creation import (
     zeros,
 )
 from dlcore.custom import custom_vjp, remat
+from dlcore.mistakes import MistakeWarning
+from dlcore.nans import debug_nans
 from dlcore.ops import *
 from dlcore.tensors import Tensor, tensor
 from dlcore.transforms import grad, hessian, hvp, jacobian, jvp, no_grad, stop_gradient, value_and_grad, vjp
@@ -79,9 +81,9 @@ from dlcore.transforms import grad, hessian, hvp, jacobian, jvp, no_grad, stop_g
 __version__ = "0.1.0.dev0"
 
 __all__ = [
-    "BackendError", "DeviceTransferError", "OutOfMemoryError", "Tensor", "__version__", "arange",
-    "available_backends",
-    "bfloat16", "bool_", "checkpoint", "complex64", "complex128", "custom_vjp", "data", "empty",
+    "BackendError", "DeviceTransferError", "MistakeWarning", "OutOfMemoryError", "Tensor", "__version__",
+    "arange", "available_backends",
+    "bfloat16", "bool_", "checkpoint", "complex64", "complex128", "custom_vjp", "data", "debug_nans", "empty",
     "empty_like", "eye", "fft", "float16", "float32", "float64", "from_dlpack", "full", "full_like",
     "get_backend",
     "get_default_dtype", "grad", "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian",

@@ -22,6 +22,7 @@ from typing import Any
 from backends import OWNERS, DType, as_dtype
 from dlcore.history import (NO_PARAMS, SMALL, Node, Released, Shape, Spec, Value, announce, announced,
                             dtype_of, is_recording, keep, leading_to)
+from dlcore.nans import watching
 from dlcore.samples import (OPERATIONS, REAL, Domain, PerPosition, Sample, also_complex, array_arguments,
                             operation, sample)
 from dlcore.shaping import broadcast_shapes, checked_broadcast, repeated_axes
@@ -177,6 +178,8 @@ class Binary(Primitive):
 
 # --- the three families ------------------------------------------------------------------------
 
+same: Rule = lambda d, out, *args, **params: d  # a slope of 1
+
 
 def linear(name: str, forward: Callable[..., Array], shape: Callable[..., Shape] | None, transpose: Rule,
            samples: Sequence[Sample] = (), **declared: Any) -> Unary:
@@ -193,10 +196,7 @@ def linear(name: str, forward: Callable[..., Array], shape: Callable[..., Shape]
 
 def bilinear(name: str, forward: Callable[..., Array], shape: Callable[..., Shape], left: Rule, right: Rule,
              samples: Sequence[Sample] = ()) -> Primitive:
-    """A primitive linear in each of two arrays: a product of some kind.
-
-    ``left(g, x, y)`` pulls ``g`` back to ``x``, ``right(g, x, y)`` to ``y``.
-    """
+    """A primitive linear in each of two arrays; ``left(g, x, y)`` pulls back to ``x``, ``right`` to ``y``."""
     primitive: Primitive = Binary(
         name, forward, shape,
         (lambda g, out, x, y: left(g, x, y), lambda g, out, x, y: right(g, x, y)),
@@ -221,9 +221,6 @@ def elementwise(name: str, forward: Callable[..., Array], *rules: Rule | None, d
     return kind(name, forward, broadcast_shapes,
                 tuple(rule and _pulled(rule, i, kind is Binary) for i, rule in enumerate(rules)),
                 tuple(rule and _pushed(rule) for rule in rules), samples=samples, **declared)
-
-
-same: Rule = lambda d, out, *args, **params: d  # a slope of 1
 
 
 def _pulled(rule: Rule, i: int, binary: bool) -> Rule:
@@ -315,9 +312,8 @@ def operands(node: Node) -> tuple[Any, tuple[Any, ...]]:
 def selected(node: Node, index: int) -> Node | None:
     """The node of one output of a node that has several; one of integers has none, nor a derivative."""
     out = node.out[index]
-    if dtype_of(out).kind not in ("float", "complex"):
-        return None
-    return Node(select, (None,), (node,), {"index": index}, out, node.xp)
+    smooth = dtype_of(out).kind in ("float", "complex")
+    return Node(select, (None,), (node,), {"index": index}, out, node.xp) if smooth else None
 
 
 def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Node] | None = None, *,
@@ -331,7 +327,7 @@ def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Nod
     found: dict[Node, V] = {}
     useful = None if targets is None else leading_to(targets, reversed(order))
     before = here = announced()
-    scope, take = None, flow.pop
+    scope, take, watch = None, flow.pop, None if OWNERS else watching()
     try:
         for node in order:
             if (g := take(node, None)) is None:
@@ -359,6 +355,8 @@ def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Nod
                             flow[parent] = d
                         elif d is not None:  # a call of several arguments may leave some out
                             flow[parent] = d if flow[parent] is None else flow[parent] + d
+            if watch is not None:
+                watch.pulled(node, g, flow)
             if release is not None:
                 node.args, node.out, node.parents = (), None, release
     finally:
@@ -370,7 +368,7 @@ def pullback(order: Sequence[Node], flow: dict[Node, V], targets: Collection[Nod
 def pushforward(order: Sequence[Node], flow: dict[Node, V], *, recorded: bool) -> dict[Node, V]:
     """Forward mode over the same history: ``flow`` with the tangent of every node that it reaches."""
     before = here = announced()
-    scope = None
+    scope, watch = None, None if OWNERS else watching()
     try:
         for node in reversed(order):
             tangents = [None if parent is None else flow.get(parent) for parent in node.parents]
@@ -379,6 +377,8 @@ def pushforward(order: Sequence[Node], flow: dict[Node, V], *, recorded: bool) -
             if node.xp is not here and not recorded:
                 here, scope = node.xp, announce(node.xp, scope)
             flow[node] = _pushed_through(node, tangents, recorded)
+            if watch is not None:
+                watch.pushed(node, tangents, flow[node])
     finally:
         if here is not before:
             announce(before, scope)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from backends import Backend, DType
+from backends import OWNERS, Backend, DType
 from dlcore import core, ops, random, trees
 from dlcore.core import Primitive, Value, alias, dtype_of, lifted, pack, selected
 from dlcore.history import Node, Shape, is_recording, next_age, recording, unannounced, walk
+from dlcore.nans import noted
 from dlcore.tensors import Tensor, home_of, matching, tensor
 from dlcore.transforms import Linearized, Tree, bare, own_leaf, stand_in
 
@@ -80,6 +81,8 @@ def entered(call: Call, outputs: Sequence[Value], parents: Sequence[Node | None]
     xp, arrays = home_of(outputs[0]), [bare(o) for o in outputs]
     packed = Node(pack, (None,) * len(parents), tuple(parents), {}, None, xp)
     node = Node(composite, (None,), (packed,), {"call": call}, tuple(arrays), xp)
+    if not OWNERS:
+        noted(node)
     return [lifted(a, selected(node, i)) for i, a in enumerate(arrays)]
 
 

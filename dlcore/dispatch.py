@@ -10,12 +10,13 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from backends import Backend, BackendError, DType, as_dtype, backend_of, get_backend, host, promote
+from backends import OWNERS, Backend, BackendError, DType, as_dtype, backend_of, get_backend, host, promote
 from backends.dtypes import default_of_kind
 from backends.errors import MatrixError, OutOfMemoryError, let_go
 from dlcore import core
 from dlcore.core import Primitive, cast, dtype_of
 from dlcore.history import Node, Shape, described, is_recording, keep
+from dlcore.nans import noted, watching
 
 F = TypeVar("F", bound=Callable[..., Any])
 WEAK = (int, float, bool, complex)  # Python scalars adopt the dtype of what they meet
@@ -37,6 +38,8 @@ def apply_to_tensors(primitive: Primitive, args: tuple[Any, ...], params: Mappin
         out = tuple(out)
     elif primitive.same_dtype and out.dtype is not getattr(arrays[_leading(primitive)], "dtype", None):
         out = xp.astype(xp.asarray(out), common_dtype(primitive, operands_of(primitive, values)))
+    if not OWNERS and (watch := watching()) is not None:
+        watch.computed(primitive, arrays, params, out)
     live = primitive.differentiable and any(p is not None for p in parents) and is_recording()
     return result(primitive, arrays, parents, params, out, xp) if live else unrecorded(primitive, out)
 
@@ -58,6 +61,8 @@ def result(primitive: Primitive, arrays: Sequence[Any], parents: Sequence[Node |
     """``out`` as a tensor that remembers how it was made; integer outputs remember nothing."""
     args, kept = keep(primitive, arrays, out)
     node = Node(primitive, args, tuple(parents), params, kept, xp)
+    if not OWNERS:
+        noted(node)
     if primitive.outputs is None:
         return core.Tensor(out, node)
     return primitive.outputs(core.Tensor(o, core.selected(node, i)) for i, o in enumerate(out))

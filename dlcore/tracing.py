@@ -21,6 +21,7 @@ from dlcore import trees
 from dlcore.core import Primitive, select
 from dlcore.dispatch import WEAK, common_dtype, constant, operands_of, promoted, shape_of
 from dlcore.history import Node, Shape, is_recording, keep
+from dlcore.nans import watching
 from dlcore.operators import Operators
 from dlcore.tensors import Tensor, home_of
 
@@ -218,6 +219,13 @@ class Program:
             done[symbol.position] = x.array
         for x, position in self.captured:
             done[position] = x.array
+        self._run(done)
+        found = [Tensor(done[o.position]) if type(o) is Place else o for o in self.outputs]
+        return trees.rebuilt(self.result, found)
+
+    def _run(self, done: list[Any]) -> None:
+        """Make every step, and leave its result at its place in ``done`` for as long as one needs it."""
+        watch = watching()
         with ExitStack() as quiet:
             for xp in set(self.homes):
                 quiet.enter_context(xp.quiet())
@@ -230,10 +238,10 @@ class Program:
                 if primitive is not None:
                     arrays = [done[a.position] if type(a) is Place else a for a in places]
                     done[i] = primitive.forward(xp, *arrays, **params)
+                    if watch is not None:
+                        watch.computed(primitive, arrays, params, done[i])
                 for position in self._done_after[i]:
                     done[position] = None
-        found = [Tensor(done[o.position]) if type(o) is Place else o for o in self.outputs]
-        return trees.rebuilt(self.result, found)
 
 
 def trace(f: Callable[..., Any], *args: Any) -> Program:

@@ -23,8 +23,9 @@ backends.cupy_library backends.distributions backends.numpy_backend backends.reg
 backends.cupy_backend backends.host
 backends
 
-dlcore.samples dlcore.shaping dlcore.trees
+dlcore.mistakes dlcore.samples dlcore.shaping dlcore.trees
 dlcore.history
+dlcore.nans
 dlcore.core
 dlcore.dispatch
 dlcore.ops.arithmetic dlcore.ops.shapes
