@@ -55,7 +55,7 @@ class Node:
                  params: Mapping[str, Any], out: Any, xp: Any) -> None:
         self.primitive, self.args, self.parents = primitive, args, parents
         self.params, self.out, self.xp = params, out, xp
-        self.age = next_age()
+        self.age: float = next_age()
 
 
 class Spec(NamedTuple):

@@ -9,7 +9,7 @@ from weakref import ref
 import backends
 from backends import OWNERS, Backend, BackendError, DType, as_dtype, backend_of, host
 from backends.dtypes import DTYPES
-from dlcore import core, ops
+from dlcore import core, hooks, ops
 from dlcore.dispatch import apply_to_tensors, exhausted_in, moved
 from dlcore.history import NO_PARAMS, HistoryError, Node, Released, Shape, recording, walk
 from dlcore.operators import Operators
@@ -24,9 +24,10 @@ class Tensor(Operators):
     for a constant.  Both are for the engine; users read ``data``, always an array, and ``requires_grad``.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_role", "array", "node")
+    __slots__ = ("__weakref__", "_grad", "_hooks", "_role", "array", "node")
 
-    _grad: Tensor | None  # this one and the next are absent until they are set
+    _grad: Tensor | None  # this one and the next two are absent until they are set
+    _hooks: list[hooks.Hook]
     _role: str
     level: ClassVar[int] = 0
     apply = staticmethod(apply_to_tensors)
@@ -226,6 +227,28 @@ class Tensor(Operators):
         except MemoryError as error:
             raise exhausted_in("backward", error, self.node) from None
 
+    def register_hook(self, hook: hooks.Hook) -> hooks.HookHandle:
+        """From now on, ``hook(gradient)`` is called whenever a pass has the gradient of this tensor complete.
+
+        Hooks are called in the order they came; ``remove()`` of what is returned ends one.  A leaf's hooks
+        see what one :meth:`backward` adds to its ``.grad``, before it is added, and stay when it is moved or
+        frozen.  A copy has none, and of what :func:`grad` and its like differentiate in none is called.
+
+        Args:
+            hook: sees the gradient as a tensor.  What it returns takes its place, unless it is None: it is
+                what goes further back, or into ``.grad``.
+
+        Raises:
+            ValueError: this tensor requires no gradient.
+
+            >>> x = tensor([1.0, 2.0], requires_grad=True)
+            >>> with x.register_hook(lambda g: g * 10.0):
+            ...     (x * x).sum().backward()
+            >>> x.grad
+            tensor([20., 40.], float32)
+        """
+        return hooks.register(self, hook)
+
     def _cotangent(self, given: Any) -> Tensor:
         """The cotangent to begin with, of this tensor's shape and dtype, as passes carry it."""
         if given is not None:
@@ -292,8 +315,9 @@ def gather(found: dict[Node, Any]) -> None:
             scalars = type(g.array) is type(a) is not node.xp.array_type  # they agree, and .dtype is slow
             if not scalars and g.array.dtype is not a.dtype:  # NumPy makes float32 of bfloat16 and a number
                 g = core.cast_like(g, leaf)
-            if node.params:  # of complex numbers; asking for the dtype would be slow again
-                g = ops.conj(g)
+            if node.params:  # of complex numbers, or with hooks; asking for the dtype would be slow again
+                g = ops.conj(g) if "conjugate" in node.params else g
+                g = hooks.called(node.params.get("hooks", []), g, recorded=type(d) is Tensor)
             before = getattr(leaf, "_grad", None)
             leaf._grad = g if before is None else before + g
 
@@ -303,8 +327,10 @@ def leaf_of(x: Tensor) -> Node:
     if x.dtype.kind not in ("float", "complex"):
         raise TypeError(f"requires_grad: {x.dtype} has no derivatives; use a float dtype, "
                         "for example dl.tensor(..., dtype='float32')")
-    params = {"conjugate": True} if ops.is_complex(x) else NO_PARAMS
-    return Node(None, (), (), params, ref(x), x._owner())
+    params: dict[str, Any] = {"conjugate": True} if ops.is_complex(x) else {}
+    if hasattr(x, "_hooks"):
+        params["hooks"] = x._hooks
+    return Node(None, (), (), params or NO_PARAMS, ref(x), x._owner())
 
 
 def rebuilt(array: Any, dtype: str, backend: str, leaf: bool, role: str | None) -> Tensor:

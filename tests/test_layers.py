@@ -45,7 +45,7 @@ dlcore.ops.attention dlcore.ops.losses dlcore.ops.normalization
 dlcore.ops.cross_entropy
 dlcore.ops
 dlcore.linalg
-dlcore.operators
+dlcore.hooks dlcore.operators
 dlcore.tensors
 dlcore.creation dlcore.random dlcore.text
 dlcore.fft

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from backends import DType
 from dlcore.core import dtype_of
+from dlcore.hooks import HookHandle, check_callable, place_of
 from dlcore.tensors import Tensor, leaf_of, tensor
 
 __all__ = ["Buffer", "Module", "Parameter"]
@@ -62,27 +63,6 @@ def _undefined(self: Module, *args: Any, **kwargs: Any) -> Any:
                               "computes")
 
 
-class HookHandle:
-    """What ends a hook: by :meth:`remove`, or as the end of a ``with`` block."""
-
-    def __init__(self, module: Module, hook: Callable[..., Any]) -> None:
-        self.module: Module | None = module
-        self.hook = hook
-
-    def remove(self) -> None:
-        """Call the hook no more; nothing happens the second time."""
-        if self.module is not None:
-            hooks = list(self.module.forward_hooks)
-            del hooks[next(i for i, hook in enumerate(hooks) if hook is self.hook)]
-            self.module.forward_hooks, self.module = tuple(hooks), None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.remove()
-
-
 class Module:
     """Something with parameters: a subclass sets attributes and defines ``forward``.
 
@@ -131,11 +111,13 @@ class Module:
             >>> shapes
             [(4, 2)]
         """
-        if not callable(hook):
-            raise TypeError(f"register_forward_hook: needs a function of (module, args, output), got "
-                            f"{type(hook).__name__}")
+        check_callable("register_forward_hook", "module, args, output", hook)
         self.forward_hooks = (*self.forward_hooks, hook)
-        return HookHandle(self, hook)
+        return HookHandle(hook, self._end_forward_hook)
+
+    def _end_forward_hook(self, hook: Callable[..., Any]) -> None:
+        i = place_of(self.forward_hooks, hook)
+        self.forward_hooks = self.forward_hooks[:i] + self.forward_hooks[i + 1:]
 
     # --- what it holds -------------------------------------------------------------------------
 
