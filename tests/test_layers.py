@@ -59,6 +59,7 @@ dlcore.graph.drawing dlcore.graph.operations dlcore.graph.steps
 dlcore.graph.graph
 dlcore.graph
 
+dlcore.nn.hooks
 dlcore.nn.modules
 dlcore.nn.containers dlcore.nn.functional dlcore.nn.init dlcore.nn.summary
 dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent

@@ -136,9 +136,121 @@ def test_a_hook_can_watch_the_gradient_of_an_activation(backend):
     assert_array_equal(model[0].weight.grad.numpy(), plain)
 
 
-def test_a_hook_that_is_no_function_is_refused():
-    with pytest.raises(TypeError, match=r"register_forward_hook: needs a function of \(.*\), got int"):
-        nn.Identity().register_forward_hook(1)
+@pytest.mark.parametrize("name", ["register_forward_hook", "register_full_backward_hook"])
+def test_a_hook_that_is_no_function_is_refused(name):
+    with pytest.raises(TypeError, match=rf"{name}: needs a function of \(module, .*\), got int"):
+        getattr(nn.Identity(), name)(1)
+
+
+# --- hooks of gradients ------------------------------------------------------------------------------
+
+
+class Product(nn.Module):
+    """Two inputs, and two outputs in a dict."""
+
+    def __init__(self):
+        self.scale = nn.Parameter([2.0, 3.0])
+
+    def forward(self, x, y):
+        return {"product": x * y * self.scale, "sum": x + y}
+
+
+def test_a_backward_hook_sees_what_came_to_the_outputs_and_what_leaves_by_the_inputs(backend):
+    model, seen = Product(), []
+    x, y = dl.tensor([1.0, 2.0], requires_grad=True), dl.tensor([3.0, 5.0])
+    model.register_full_backward_hook(lambda *saw: seen.append(saw))
+
+    out = model(x * 2.0, y)
+    dl.sum(out["product"] * 10.0 + out["sum"]).backward()
+
+    (module, (to_x, to_y), (of_product, of_sum)), = seen
+    assert module is model
+    assert (to_x.tolist(), to_y) == ([61.0, 151.0], None)  # 10 y scale + 1
+    assert (of_product.tolist(), of_sum.tolist()) == ([10.0, 10.0], [1.0, 1.0])
+    assert x.grad.tolist() == [122.0, 302.0]
+    assert model.scale.grad.tolist() == [60.0, 200.0]
+
+
+def test_hooks_that_only_look_change_no_gradient_of_any_order(backend):
+    rng = np.random.default_rng(0)
+    x0 = rng.standard_normal((4, 3))
+
+    def run(hook):
+        dl.random.seed(0)
+        model = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)).to(dl.float64)
+        for module in model.modules() if hook else ():
+            module.register_full_backward_hook(lambda *saw: None)
+        x = dl.tensor(x0, requires_grad=True)
+        dl.sum(model(x)).backward(create_graph=True)
+        slope, x.grad = x.grad, None
+        dl.sum(slope * slope).backward()
+        hvp = dl.hvp(lambda x: dl.sum(model(x)), dl.tensor(x0), dl.tensor(x0))
+        return [slope.numpy(), x.grad.numpy(), hvp.numpy(), model[0].weight.grad.numpy()]
+
+    for found, expected in zip(run(True), run(False), strict=True):
+        assert_array_equal(found, expected)
+
+
+def test_what_a_backward_hook_returns_goes_further_back_and_to_the_next(backend):
+    layer, seen = nn.Linear(2, 1), []
+    x = dl.tensor([[1.0, 2.0]], requires_grad=True)
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10.0,))
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input[0]))
+
+    dl.sum(layer(x)).backward()
+
+    assert_allclose(x.grad.numpy(), 10.0 * layer.weight.numpy())
+    assert_array_equal(seen[0].numpy(), x.grad.numpy())
+    assert_array_equal(layer.weight.grad.numpy(), x.numpy())
+
+
+def test_without_inputs_that_want_a_gradient_the_outputs_are_still_seen(backend):
+    layer, seen = nn.Linear(2, 1), []
+    with layer.register_full_backward_hook(lambda *saw: seen.append(saw)):
+        dl.sum(layer(dl.ones((1, 2)))).backward()
+    dl.sum(layer(dl.ones((1, 2)))).backward()
+
+    (_, grad_input, (g,)), = seen
+    assert grad_input == (None,)
+    assert g.tolist() == [[1.0]]
+    assert layer.backward_hooks == ()
+
+
+def test_a_backward_hook_costs_nothing_where_nothing_is_recorded(backend):
+    layer, seen = nn.Linear(2, 1), []
+    layer.register_full_backward_hook(lambda *saw: seen.append(saw))
+
+    with dl.no_grad():
+        assert layer(dl.ones((1, 2))).node is None
+    dl.remat(layer)(dl.tensor([[1.0, 2.0]], requires_grad=True)).backward(dl.ones((1, 1)))
+
+    assert len(seen) == 1
+
+
+def test_a_forward_hook_comes_before_the_gradients_are_looked_at():
+    layer, seen = nn.Identity(), []
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(
+        [grad_input[0].tolist(), grad_output[0].tolist()]))
+    layer.register_forward_hook(lambda module, args, out: out * 3.0)
+
+    dl.sum(layer(dl.tensor([1.0], requires_grad=True)) * 2.0).backward()
+
+    assert seen == [[[6.0], [2.0]]]
+
+
+@pytest.mark.parametrize(
+    ("hook", "message"),
+    [
+        (lambda *saw: (None, None), "with 1 gradients in 1 places; got one with 0 gradients in 2"),
+        (lambda *saw: dl.ones(3), r"a gradient has shape \(3,\), not \(1, 2\)"),
+    ],
+)
+def test_gradients_that_do_not_fit_are_refused(hook, message):
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_hook(hook)
+
+    with pytest.raises(ValueError, match=message):
+        dl.sum(layer(dl.tensor([[1.0, 2.0]], requires_grad=True))).backward()
 
 
 # --- summaries -------------------------------------------------------------------------------------

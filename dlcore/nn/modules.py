@@ -13,11 +13,13 @@ from typing import Any, NamedTuple, Self, TypeVar
 from backends import DType
 from dlcore.core import dtype_of
 from dlcore.hooks import HookHandle, check_callable, place_of
+from dlcore.nn.hooks import hooked_call
 from dlcore.tensors import Tensor, leaf_of, tensor
 
 __all__ = ["Buffer", "Module", "Parameter"]
 
 PARAMETER, BUFFER = "parameter", "buffer"
+_HOOKS = ("forward_hooks", "backward_hooks")
 T = TypeVar("T")
 
 
@@ -87,13 +89,14 @@ class Module:
     forward_hooks: tuple[Callable[..., Any], ...] = ()
     """What is called after ``forward``; see :meth:`register_forward_hook`.  No part of the state."""
 
+    backward_hooks: tuple[Callable[..., Any], ...] = ()
+    """Likewise in a backward pass; see :meth:`register_full_backward_hook`."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What ``forward`` computes, or what a hook puts in its place."""
-        out = self.forward(*args, **kwargs)
-        for hook in self.forward_hooks:
-            replaced = hook(self, args, out)
-            out = out if replaced is None else replaced
-        return out
+        if self.forward_hooks or self.backward_hooks:
+            return hooked_call(self, args, kwargs)
+        return self.forward(*args, **kwargs)
 
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> HookHandle:
         """From now on, ``hook(module, args, output)`` is called whenever the module was.
@@ -112,18 +115,33 @@ class Module:
             [(4, 2)]
         """
         check_callable("register_forward_hook", "module, args, output", hook)
-        self.forward_hooks = (*self.forward_hooks, hook)
-        return HookHandle(hook, self._end_forward_hook)
+        return self._registered("forward_hooks", hook)
 
-    def _end_forward_hook(self, hook: Callable[..., Any]) -> None:
-        i = place_of(self.forward_hooks, hook)
-        self.forward_hooks = self.forward_hooks[:i] + self.forward_hooks[i + 1:]
+    def register_full_backward_hook(self, hook: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Any]
+                                    ) -> HookHandle:
+        """From now on, ``hook(module, grad_input, grad_output)`` is called in passes back through the module.
+
+        Args:
+            hook: sees the gradients of the positional arguments and those of the outputs, None for what has
+                none.  The tuple that it returns, unless it is None, goes further back for ``grad_input``.
+        """
+        check_callable("register_full_backward_hook", "module, grad_input, grad_output", hook)
+        return self._registered("backward_hooks", hook)
+
+    def _registered(self, kind: str, hook: Callable[..., Any]) -> HookHandle:
+        def end(hook: Callable[..., Any]) -> None:
+            hooks = getattr(self, kind)
+            i = place_of(hooks, hook)
+            setattr(self, kind, hooks[:i] + hooks[i + 1:])
+
+        setattr(self, kind, (*getattr(self, kind), hook))
+        return HookHandle(hook, end)
 
     # --- what it holds -------------------------------------------------------------------------
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Everything that is set on this module but hooks, by name, in the order it was set."""
-        return ((name, part) for name, part in vars(self).items() if name != "forward_hooks")
+        return ((name, part) for name, part in vars(self).items() if name not in _HOOKS)
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module, named ``""``, and every module below it with its dotted name, each once."""
