@@ -104,7 +104,8 @@ class Released:
         line = next(n for start, end, n in self.code.co_lines() if start <= self.instruction < end)
         raise HistoryError(
             "backward: a part of this history was released by the backward() at "
-            f"{self.code.co_filename}:{line}; pass retain_graph=True there to walk it again")
+            f"{self.code.co_filename}:{line}; detach() what is carried over from one step to the next, or "
+            "pass retain_graph=True there to walk it again")
 
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import warnings
 from types import FrameType
+from typing import Any
+from weakref import getweakrefs, ref
 
 __all__ = ["GradientsNotCleared", "GrowingHistory", "MistakeWarning", "TrainingMode", "UnreachedParameter"]
 
@@ -44,6 +46,21 @@ class GrowingHistory(MistakeWarning):
     """Histories of earlier steps are kept, more of them with every step."""
 
     page = "a-history-that-grows"
+
+
+class Used(ref[Any]):
+    """Marks a gradient that a step has used, without keeping it, and what was made of it since."""
+
+    within: Used | None = None  # the mark of the gradient that has this one in it
+    added_to = False  # whether more was added to what the step has used
+
+
+def followed(old: Any, new: Any, *, added: bool) -> None:
+    """The gradient ``new`` was made of ``old``, by adding to it or by scaling."""
+    for mark in getweakrefs(old):
+        if type(mark) is Used:
+            mark.within = Used(new)
+            mark.within.added_to = mark.added_to or added
 
 
 def users_frame() -> tuple[FrameType, int]:

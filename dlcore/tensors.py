@@ -12,6 +12,7 @@ from backends.dtypes import DTYPES
 from dlcore import core, hooks, ops
 from dlcore.dispatch import apply_to_tensors, exhausted_in, moved
 from dlcore.history import NO_PARAMS, HistoryError, Node, Released, Shape, recording, walk
+from dlcore.mistakes import followed
 from dlcore.operators import Operators
 
 
@@ -319,7 +320,9 @@ def gather(found: dict[Node, Any]) -> None:
                 g = ops.conj(g) if "conjugate" in node.params else g
                 g = hooks.called(node.params.get("hooks", []), g, recorded=type(d) is Tensor)
             before = getattr(leaf, "_grad", None)
-            leaf._grad = g if before is None else before + g
+            if before is not None:
+                followed(before, g := before + g, added=True)
+            leaf._grad = g
 
 
 def leaf_of(x: Tensor) -> Node:

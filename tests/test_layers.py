@@ -61,7 +61,7 @@ dlcore.graph
 
 dlcore.nn.hooks
 dlcore.nn.modules
-dlcore.nn.containers dlcore.nn.functional dlcore.nn.init dlcore.nn.summary
+dlcore.nn.containers dlcore.nn.functional dlcore.nn.init dlcore.nn.modes dlcore.nn.summary
 dlcore.nn.activations dlcore.nn.images dlcore.nn.layers dlcore.nn.losses dlcore.nn.recurrent
 dlcore.nn.attention
 dlcore.nn
@@ -74,7 +74,7 @@ dlcore.testing.rows
 dlcore.testing.records
 dlcore.testing
 dlcore.optim.clipping dlcore.optim.minimizing dlcore.optim.schedules
-dlcore.optim.groups
+dlcore.optim.groups dlcore.optim.noticing
 dlcore.optim.base
 dlcore.optim.adam dlcore.optim.adaptive dlcore.optim.averaging dlcore.optim.momentum dlcore.optim.scaling
 dlcore.optim

@@ -94,6 +94,7 @@ def test_groups_have_their_own_settings_as_pytorchs_have(name, options, torch, b
         assert_allclose(x, y, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::dlcore.mistakes.UnreachedParameter")
 @every
 def test_a_parameter_without_gradient_is_left_alone(name, options, backend):
     used, unused = leaves([[1.0], [2.0]])
@@ -108,6 +109,20 @@ def test_a_parameter_without_gradient_is_left_alone(name, options, backend):
     assert used.item() != 1.0
 
 
+def test_a_frozen_parameter_is_passed_over_until_it_is_thawed(backend):
+    model = dl.nn.Sequential(dl.nn.Linear(2, 2), dl.nn.Linear(2, 1))
+    model[0].requires_grad_(False)
+    optimizer, before = optim.SGD(model.parameters(), lr=0.1), model[0].weight.array
+
+    for thawed in (False, True):
+        model[0].requires_grad_(thawed)
+        optimizer.zero_grad()
+        model(dl.ones((1, 2))).sum().backward()
+        optimizer.step()
+        assert (model[0].weight.array is not before) is thawed
+
+
+@pytest.mark.filterwarnings("ignore::dlcore.mistakes.UnreachedParameter")
 def test_a_parameter_that_joins_later_counts_its_own_steps(torch, backend):
     ours, theirs = leaves(drawn(1)), [torch.tensor(a, requires_grad=True) for a in drawn(1)]
     pairs = [(optim.Adam(ours, lr=0.1), ours), (torch.optim.Adam(theirs, lr=0.1), theirs)]

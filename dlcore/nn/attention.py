@@ -14,9 +14,11 @@ from functools import reduce
 from dlcore import ops
 from dlcore.core import V, dtype_of
 from dlcore.creation import empty, zeros
+from dlcore.history import is_recording
 from dlcore.nn import functional as F
 from dlcore.nn import init
 from dlcore.nn.layers import Dropout, LayerNorm, Linear
+from dlcore.nn.modes import check_mode
 from dlcore.nn.modules import Module, Parameter
 from dlcore.ops.attention import attention_weights
 
@@ -91,6 +93,8 @@ class MultiheadAttention(Module):
             average_attn_weights: their mean over all heads, or (n, num_heads, queries, keys).
             is_causal: whether query i looks at the keys up to i only; no mask needs to say so again.
         """
+        if self.training and self.dropout and not is_recording():
+            check_mode(self)
         single = len(query.shape) == 2
         query, key, value = self._batches(query, key, value)
         q, k, v = (self._heads(x) for x in self._projected(query, key, value))

@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 from dlcore import random
 from dlcore.core import V
 from dlcore.creation import ones, zeros
+from dlcore.history import is_recording
 from dlcore.nn import functional as F
+from dlcore.nn.modes import check_mode
 from dlcore.nn.modules import Buffer, Module, Parameter
 from dlcore.ops.windows import Sizes, per_axis
 
@@ -284,6 +286,8 @@ class BatchNorm2d(_Norm):
     def forward(self, x: V) -> V:
         """See the class."""
         self._checked(x)
+        if self.training and not is_recording():
+            check_mode(self)
         training = self.training or self.running_mean is None
         out = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training=training,
                            eps=self.eps)

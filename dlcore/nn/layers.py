@@ -9,7 +9,9 @@ from typing import ClassVar
 from dlcore import random
 from dlcore.core import V
 from dlcore.creation import ones, zeros
+from dlcore.history import is_recording
 from dlcore.nn import functional as F
+from dlcore.nn.modes import check_mode
 from dlcore.nn.modules import Module, Parameter
 from dlcore.ops.shapes import flatten, reshape
 from dlcore.random import Generator
@@ -283,6 +285,8 @@ class Dropout(Module):
 
     def forward(self, x: V) -> V:
         """See the class."""
+        if self.training and self.p and not is_recording():
+            check_mode(self)
         return type(self).function(x, self.p, training=self.training, rng=self.rng)
 
 

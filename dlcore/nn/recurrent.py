@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 from dlcore import ops, random
 from dlcore.core import V
 from dlcore.creation import zeros
+from dlcore.history import is_recording
 from dlcore.nn import functional as F
+from dlcore.nn.modes import check_mode
 from dlcore.nn.modules import Module, Parameter
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
@@ -195,6 +197,8 @@ class Recurrent(Module):
             order = "(n, steps" if self.batch_first else "(steps, n"
             raise ValueError(f"{name}: x must be {order}, {self.input_size}) or (steps, {self.input_size}), "
                              f"got {x.shape}")
+        if self.training and self.dropout and not is_recording():
+            check_mode(self)
         turned = self.batch_first and not single
         x = ops.expand_dims(x, 1) if single else ops.swapaxes(x, 0, 1) if turned else x
         rows = self.num_layers * len(self._directions())

@@ -16,6 +16,7 @@ from backends.dtypes import float32
 from dlcore.core import Array
 from dlcore.optim import groups as checks
 from dlcore.optim.groups import Group, Parameters
+from dlcore.optim.noticing import Noticing
 from dlcore.tensors import Tensor
 
 State = dict[str, Any]
@@ -37,8 +38,8 @@ class Optimizer:
         steps: how often :meth:`step` was called; schedules are asked for the rate of this number.
 
     Raises:
-        ValueError: no parameters; one that is given twice, was computed or requires no gradient; an
-            unknown setting, or one out of its range.
+        ValueError: no parameters; one that is given twice, was computed, or requires no gradient and is
+            no frozen parameter of a module; an unknown setting, or one out of its range.
         TypeError: something that is no tensor, or a dtype that cannot be optimized.
     """
 
@@ -51,6 +52,7 @@ class Optimizer:
             self.check(group)
         self.state: list[State] = [{} for group in self.param_groups for _ in group["params"]]
         self.steps = 0
+        self._noticing = Noticing()
         self._last_dtype: tuple[Any, bool] = None, False  # and whether it is of halves: asking takes 150 ns
 
     def updated(self, xp: Backend, x: Array, g: Array, lr: float, state: State, group: Group) -> Array:
@@ -82,7 +84,7 @@ class Optimizer:
             OutOfMemoryError: there is no room; the parameters before have made their step.
         """
         states = iter(self.state)
-        moved = False
+        used, missed = None, False
         dtype, half = self._last_dtype
         try:
             for group in self.param_groups:
@@ -92,8 +94,9 @@ class Optimizer:
                 ascends = group["maximize"]
                 for p, state in zip(group["params"], states):  # noqa: B905  strict=False takes 0.13 us
                     if (grad := getattr(p, "_grad", None)) is None:  # p.grad, without the property's call
+                        missed = True
                         continue
-                    moved = True
+                    used = grad
                     x, g = p.array, (-grad).array if ascends else grad.array
                     xp = OWNERS.get(type(x))
                     if x.dtype is not dtype:  # nearly always it is: all parameters have one
@@ -106,10 +109,11 @@ class Optimizer:
                         p.array = self.updated(xp, x, g, lr, state, group)
         except MemoryError as error:
             raise backend_of(p.array).exhausted(error, f"{type(self).__name__}.step") from None
-        if not moved:
+        if used is None:
             raise ValueError(f"{type(self).__name__}.step: none of the {len(self.state)} parameters has a "
                              "gradient; call backward() first")
         self.steps += 1
+        self._noticing.step_made(self, used, missed)
 
     def _with_care(self, x: Array, g: Array, lr: float, state: State, group: Group) -> Array:
         """:meth:`updated` on one device of several, and of halves by way of float32."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from backends import Backend, backend_of
 from backends.dtypes import float32, float64
 from dlcore.core import Array
+from dlcore.mistakes import followed
 from dlcore.tensors import Tensor
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
@@ -19,6 +20,12 @@ def gradients(parameters: Iterable[Tensor] | Tensor) -> list[tuple[Tensor, Array
     """The tensors among ``parameters`` that have a gradient, and its array."""
     every = [parameters] if type(parameters) is Tensor else parameters
     return [(p, p.grad.array) for p in every if p.grad is not None]
+
+
+def replace_gradient(p: Tensor, new: Array) -> None:
+    """Give ``p`` the gradient ``new``, which was made of the one it has."""
+    old, p.grad = p.grad, Tensor(new)
+    followed(old, p.grad, added=False)
 
 
 def clip_grad_norm(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0) -> Tensor:
@@ -59,7 +66,7 @@ def clip_grad_norm(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_
         norm = _joint_norm(xp, wide, float(norm_type))
         factor = xp.asarray(xp.minimum(max_norm / xp.maximum(norm, _LEAST), 1.0))
         for (p, g), w in zip(found, wide, strict=True):
-            p.grad = Tensor(xp.astype(w * xp.astype(factor, w.dtype), g.dtype))
+            replace_gradient(p, xp.astype(w * xp.astype(factor, w.dtype), g.dtype))
         return Tensor(xp.astype(xp.asarray(norm), wide[0].dtype))
 
 
@@ -97,4 +104,4 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
     for p, g in gradients(parameters):
         xp = backend_of(g)
         with xp.scope():
-            p.grad = Tensor(xp.clip(g, -clip_value, clip_value))
+            replace_gradient(p, xp.clip(g, -clip_value, clip_value))

@@ -74,6 +74,8 @@ def _check_parameter(name: str, i: int, p: Any) -> None:
         raise TypeError(f"{name}: parameter {i} of shape {p.shape} is {p.dtype}, which has no derivatives; "
                         "use a float dtype")
     if p.node is None:
+        if p.role is not None:  # a frozen parameter of a module, which may be thawed
+            return
         raise ValueError(f"{name}: parameter {i} of shape {p.shape} requires no gradient; make "
                          "it with requires_grad=True")
     if p.node.primitive is not None:

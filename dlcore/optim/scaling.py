@@ -9,7 +9,7 @@ from backends import backend_of
 from backends.dtypes import HALF_DTYPES
 from dlcore.core import Array
 from dlcore.optim.base import Optimizer
-from dlcore.optim.clipping import gradients
+from dlcore.optim.clipping import gradients, replace_gradient
 from dlcore.tensors import Tensor
 
 __all__ = ["GradScaler"]
@@ -147,7 +147,7 @@ def _unscaled(p: Tensor, g: Array, factor: float) -> Array:
     """Whether the gradient ``g`` of ``p`` is finite, a 0-d array; without its scale it is the new one."""
     xp = backend_of(g)
     with xp.scope(), xp.quiet():
-        p.grad = Tensor(g * factor)
+        replace_gradient(p, g * factor)
         return xp.all(xp.isfinite(g))
 
 

@@ -65,7 +65,8 @@ class Checkpoint(Callback):
             self.save(trainer)
 
     def save(self, trainer: Any) -> Path:
-        """Save now; returns where."""
+        """Save now, unless a parameter is nan or infinite, which is an error; returns where."""
+        trainer.check_weights()
         path = self.path.replace("{epoch}", str(trainer.epoch))
         self.written = trainer.save(path, keep_last=self.keep_last)
         return self.written

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from dlcore import checkpoint, ops
 from dlcore.tensors import Tensor
@@ -154,13 +154,24 @@ class Trainer:
         """The running results; this is where the host waits, and where a broken loss is seen."""
         results = self._running.read()
         if not math.isfinite(results["loss"]):
-            kept = [c.written for c in self.callbacks if isinstance(c, Checkpoint) and c.written]
-            held = f"the last checkpoint is {kept[-1]}" if kept else "no checkpoint was written before"
-            raise FloatingPointError(
-                f"fit: the loss is {results['loss']} in epoch {self.epoch + 1}, at step {self.step} or "
-                f"before; {held}. Likely causes: a learning rate that is too high, or log, sqrt or a "
-                "division at the edge of its domain")
+            self._running = Running(self.metrics)  # for whoever goes on, with other weights
+            self._break_off(f"the loss is {results['loss']} in epoch {self.epoch + 1}")
         return results
+
+    def check_weights(self) -> None:
+        """Raise FloatingPointError if a parameter is nan or infinite, and no checkpoint worth having."""
+        parameters = self.model.named_parameters()
+        if wrong := [name for name, p in parameters if not ops.all(ops.isfinite(p.detach()))]:
+            self._break_off(f"{', '.join(wrong[:3])}{', …' * (len(wrong) > 3)} became nan or infinite")
+
+    def _break_off(self, what: str) -> NoReturn:
+        kept = [c.written for c in self.callbacks if isinstance(c, Checkpoint) and c.written]
+        held = f"the last checkpoint is {kept[-1]}" if kept else "no checkpoint was written before"
+        raise FloatingPointError(
+            f"fit: {what}, at step {self.step} or before; {held}. To find the cause, run it again under "
+            "dl.debug_nans(), which stops at the operation that makes the first nan, or with inf=True the "
+            "first infinity; likely are a learning rate that is too high, and log, sqrt or a division at the "
+            "edge of its domain")
 
     def _finish_epoch(self, results: dict[str, float], validation: Iterable[Any] | None) -> None:
         if validation is not None:
