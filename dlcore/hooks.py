@@ -76,11 +76,12 @@ def _hooks_of_node(node: Node) -> list[Hook]:
     if node.primitive is not hooked:
         inner = Node(node.primitive, node.args, node.parents, node.params, node.out, node.xp)
         inner.age = node.age - 0.5  # older than this one and younger than its parents
-        node.primitive, node.args, node.parents, node.params = hooked, (None,), (inner,), {"hooks": []}
+        node.primitive, node.args, node.parents = hooked, (None,), (inner,)
+        node.params = {"hooks": [], "maker": inner.primitive}
     return node.params["hooks"]
 
 
-def _pulled(g: Any, out: Any, x: Any, *, hooks: list[Hook]) -> Any:
+def _pulled(g: Any, out: Any, x: Any, *, hooks: list[Hook], maker: Primitive) -> Any:
     """``g`` after the hooks of a computed value, which are a user's code."""
     if not hooks:
         return g
@@ -90,7 +91,8 @@ def _pulled(g: Any, out: Any, x: Any, *, hooks: list[Hook]) -> Any:
     return found if recorded else found.array
 
 
-hooked = Primitive("hooked", lambda xp, x, *, hooks: x, None, (_pulled,), (lambda t, out, x, *, hooks: t,))
+hooked = Primitive("hooked", lambda xp, x, *, hooks, maker: x, None, (_pulled,),
+                   (lambda t, out, x, *, hooks, maker: t,))
 
 
 def called(hooks: list[Hook], g: Any, recorded: bool) -> Any:

@@ -269,7 +269,7 @@ class Tensor(Operators):
         if self.backend != "cpu":
             parts.append(self.backend)
         if self.node is not None:
-            maker = self.node.primitive
+            maker = self.node.params.get("maker", self.node.primitive)  # behind hooks is who computed it
             parts.append("requires_grad" if maker is None else f"from {maker.name}")
         return f"tensor({', '.join(parts)})"
 
@@ -321,7 +321,8 @@ def gather(found: dict[Node, Any]) -> None:
                 g = hooks.called(node.params.get("hooks", []), g, recorded=type(d) is Tensor)
             before = getattr(leaf, "_grad", None)
             if before is not None:
-                followed(before, g := before + g, added=True)
+                g = before + g
+                followed(before, g, added=True)
             leaf._grad = g
 
 

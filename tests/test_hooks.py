@@ -45,6 +45,13 @@ def test_a_computed_tensor_s_hook_sees_its_gradient_complete_and_once(backend):
     assert x.grad.tolist() == [14.0, 22.0]
 
 
+def test_a_tensor_with_hooks_still_says_what_made_it():
+    y = leaf(1.0) * 2.0
+    y.register_hook(print)
+
+    assert repr(y) == "tensor([2.], float32, from multiply)"
+
+
 def test_hooks_on_the_root_and_on_one_of_several_outputs(backend):
     x, seen = leaf([2.0, 0.0], [0.0, 3.0]), []
     sign, logabs = dl.linalg.slogdet(x)

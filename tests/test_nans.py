@@ -17,6 +17,8 @@ from backends import registry
 from dlcore.testing.calls import outputs
 from dlcore.testing.strategies import SEEDS, calls
 from dlcore.tracing import trace
+from tests import backend_laws  # noqa: F401  registers the stand-in as "fakecuda"
+from tests.fake_cupy import needs_compiler
 from tests.strategies import SUBJECTS, fewer
 
 
@@ -281,3 +283,15 @@ def test_large_inputs_that_were_not_kept_are_described():
     with dl.debug_nans(inf=True), stops(r"divide, .*: an infinity at \(0,\) .*; input 0 is float64\(5000,\), "
                                         r"not kept; input 1 is 1e-200"):
         y.backward(1e200)
+
+
+@needs_compiler
+def test_on_the_file_of_the_cuda_backend_it_says_the_same():
+    with backends.use_backend("fakecuda"):
+        x = dl.tensor([[4.0, 0.0], [-1.0, 2.0]], requires_grad=True)
+        with dl.debug_nans(), stops(r"^log: nan at \(1, 0\) of the result float32\(2, 2\), .* log\(-1.0\)"):
+            dl.log(x)
+        with dl.debug_nans(inf=True), stops(r"^sqrt, .*, backward: an infinity at \(0, 1\) .* 0 is 0.0"):
+            dl.sum(dl.sqrt(x[:1])).backward()
+        with dl.debug_nans(), stops(r"^matmul: nan .*, of .*, float32\(2, 1\) with 2 infinite"):
+            x @ dl.full((2, 1), math.inf)
