@@ -82,16 +82,14 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BackendError", "DeviceTransferError", "MistakeWarning", "OutOfMemoryError", "Tensor", "__version__",
-    "arange", "available_backends",
-    "bfloat16", "bool_", "checkpoint", "complex64", "complex128", "custom_vjp", "data", "debug_nans", "empty",
-    "empty_like", "eye", "fft", "float16", "float32", "float64", "from_dlpack", "full", "full_like",
-    "get_backend",
-    "get_default_dtype", "grad", "graph", "hessian", "hvp", "int8", "int16", "int32", "int64", "jacobian",
-    "jvp", "linalg", "linspace", "memory_meter", "nn", "no_grad", "ones", "ops", "optim", "random",
-    "register_backend", "remat", "set_backend", "set_default_dtype", "set_deterministic",
-    "stop_gradient", "synchronize", "tensor", "testing", "train", "transfer_guard", "transfer_meter",
-    "uint8", "uint16", "uint32", "uint64", "use_backend", "use_deterministic", "value_and_grad", "viz", "vjp",
-    "zeros",
+    "arange", "available_backends", "bfloat16", "bool_", "checkpoint", "complex64", "complex128",
+    "custom_vjp", "data", "debug_nans", "empty", "empty_like", "eye", "fft", "float16", "float32", "float64",
+    "from_dlpack", "full", "full_like", "get_backend", "get_default_dtype", "grad", "graph", "hessian", "hvp",
+    "int8", "int16", "int32", "int64", "jacobian", "jvp", "linalg", "linspace", "memory_meter", "mistakes",
+    "nn", "no_grad", "ones", "ops", "optim", "random", "register_backend", "remat", "set_backend",
+    "set_default_dtype", "set_deterministic", "stop_gradient", "synchronize", "tensor", "testing", "train",
+    "transfer_guard", "transfer_meter", "uint8", "uint16", "uint32", "uint64", "use_backend",
+    "use_deterministic", "value_and_grad", "viz", "vjp", "zeros",
 ]
 __all__ += ops.__all__
 
