@@ -30,11 +30,12 @@ def debug_nans(*, inf: bool = False) -> Iterator[None]:
 
     The error names the operation, the place in its result, and what it was made of there.  Operations
     are watched forward, and in passes of any order with the step of the pass; a nan that comes in with
-    data is noticed in the first operation that hands it on.  It holds in this thread or task.  Every
-    operation waits for its device and takes several times as long.
+    data is noticed in the first operation that hands it on.  Every operation waits for its device and
+    takes several times as long.  It holds in this thread or task; others take the general way meanwhile,
+    which is slower and computes the same.
 
     Args:
-        inf: stop at infinities as well.
+        inf: stop at infinities as well, those of a mask included.
 
     Raises:
         FloatingPointError: in the operation that made it.
@@ -92,10 +93,13 @@ class Watch:
                 raise FloatingPointError(f"backward: {what} {placed(index)} the cotangent {described(x)} "
                                          "that the pass was given; look at what made it") from None
         for i, parent in enumerate(node.parents):
-            for x in arrays_in(flow.get(parent)):
-                if (found := self.first(x)) is not None:
-                    moving = {"the gradient that came in": g}
-                    self._stop_in("backward", node, f"the gradient of input {i}", x, found, moving)
+            handed = flow.get(parent)
+            several = isinstance(handed, list | tuple)  # of a call that is one node
+            for j, part in enumerate(handed if several else (handed,)):  # type: ignore[arg-type]
+                for x in arrays_in(part):
+                    if (found := self.first(x)) is not None:
+                        whose = f"the gradient of input {j if several else i}"
+                        self._stop_in("backward", node, whose, x, found, {"the gradient that came in": g})
 
     def pushed(self, node: Node, tangents: Sequence[Any], t: Any) -> None:
         """A pass in forward mode has made the tangent ``t`` of ``node`` of those of its parents."""

@@ -7,6 +7,7 @@ import pytest
 import dlcore as dl
 from dlcore import mistakes
 from dlcore.nn import functional as F
+from dlcore.optim import noticing
 from tests.loops import Loop, nothing_noticed, noticed
 
 GROWS = r"^SGD.step: after 16 steps, \d+ operations of earlier steps are still remembered.*loss.item\(\)"
@@ -96,6 +97,16 @@ def test_a_leak_that_begins_late_or_is_slow_is_noticed_later():
                 kept.append(loop.loss())
     with noticed(mistakes.GrowingHistory, "after 256 steps"):
         loop.step()
+
+
+def test_a_loop_without_the_mistake_is_looked_through_seldom(monkeypatch):
+    loop, looks = Loop(), []
+    monkeypatch.setattr(noticing, "histories", lambda ages: looks.append(loop.optimizer.steps) or [0, 0, 0])
+
+    for _ in range(300):
+        loop.step()
+
+    assert looks == [16, 64, 256]
 
 
 def test_what_only_a_cycle_holds_is_collected_and_no_mistake():

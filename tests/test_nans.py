@@ -276,6 +276,14 @@ def test_what_a_user_s_rule_makes_is_found_within_it(backend):
         dl.remat(dl.log)(dl.tensor(-1.0, requires_grad=True))
 
 
+def test_of_a_user_s_rule_the_argument_is_counted(backend):
+    bad = dl.custom_vjp(lambda x, y: (x * y, None), lambda saved, g: (None, dl.tensor([math.nan])))
+    x, y = dl.tensor([1.0], requires_grad=True), dl.tensor([2.0], requires_grad=True)
+
+    with dl.debug_nans(), stops(r"^custom_vjp or remat, .*: nan at \(0,\) of the gradient of input 1"):
+        dl.sum(bad(x, y)).backward()
+
+
 def test_large_inputs_that_were_not_kept_are_described():
     x = dl.tensor(np.ones(5000), requires_grad=True)
     y = dl.sum(x / 1e-200)
