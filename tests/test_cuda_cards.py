@@ -72,6 +72,21 @@ def test_a_training_step_stays_on_the_card_that_was_selected(second):
     assert fake_cuda.machine.current == 0
 
 
+def test_what_is_watched_for_nan_stays_there_and_is_told_from_there(second):
+    training, seen = Training(), []
+    for p in training.net.parameters():
+        p.register_hook(seen.append)
+    x = dl.tensor([4.0, 0.0], requires_grad=True)
+
+    with dl.debug_nans(inf=True):
+        losses = [training.step() for _ in range(2)]
+        with pytest.raises(FloatingPointError, match=r"^sqrt, .*: an infinity at \(1,\) .* 0 is 0.0"):
+            dl.sum(dl.sqrt(x)).backward()
+
+    assert homes(*losses, *training.net.parameters(), *seen) == SECOND
+    assert fake_cuda.machine.current == 0
+
+
 def test_a_training_loop_stays_there_too(second):
     x = np.random.default_rng(0).standard_normal((24, 3), np.float32)
     loader = data.DataLoader(data.ArrayDataset(x, np.argmax(x, axis=1)), 8, shuffle=True, workers=2)
