@@ -266,3 +266,38 @@ def test_forward_mode_and_transforms_pass_through(backend):
 def test_a_mistake_is_named(error, call, message):
     with pytest.raises(error, match=message):
         call()
+
+
+# --- beside PyTorch ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed", exc_type=ImportError)
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True")
+@fewer(2)
+@given(seed=SEEDS)
+def test_hooks_are_called_in_pytorch_s_order_and_give_its_gradients_of_both_orders(torch, seed):
+    values = np.random.default_rng(seed).standard_normal((2, 3))
+
+    def run(make, sin, total):
+        x, y = (make(v) for v in values)
+        seen = []
+        z = x * y
+        w = sin(z) + z
+        for name, t, factor in (("w", w, 2.0), ("z", z, 3.0), ("z again", z, 5.0), ("x", x, 7.0)):
+            t.register_hook(lambda g, name=name, factor=factor: (seen.append(name), g * factor)[1])
+        total(w * w).backward(create_graph=True)
+        first = x.grad
+        x.grad = y.grad = None
+        total(first * first).backward()
+        return seen, [np.array(t.detach().numpy()) for t in (first, x.grad, y.grad)]
+
+    ours = run(lambda v: dl.tensor(v, requires_grad=True), dl.sin, dl.sum)
+    theirs = run(lambda v: torch.tensor(v, requires_grad=True), torch.sin, torch.sum)
+
+    assert ours[0] == theirs[0]
+    for a, b in zip(ours[1], theirs[1], strict=True):
+        assert_allclose(a, b, rtol=1e-9)
