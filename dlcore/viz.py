@@ -1,4 +1,4 @@
-"""Pictures of learning: curves, films and surfaces, drawn by matplotlib without a display.
+"""Pictures of learning: curves, images, films and surfaces, drawn by matplotlib without a display.
 
 Each function returns a matplotlib Figure, which a notebook shows, and writes it to ``path`` if
 there is one.  Numbers may be lists, NumPy arrays or tensors.  A :class:`Film` gathers data first
@@ -15,6 +15,7 @@ from itertools import cycle
 from os import PathLike
 from typing import Any
 
+from backends import host
 from dlcore.tensors import Tensor, tensor
 
 Numbers = Any  # a list, a NumPy array or a tensor of one axis
@@ -22,6 +23,7 @@ Figure = Any  # matplotlib's
 Path = str | PathLike[str]
 Series = tuple[list[float], list[float]]  # places and heights
 
+INK, MARKED = "#2c3e50", "#c0392b"
 PALETTE = ("#2f7dd1", "#d1662f", "#23915a", "#8a2f86", "#b9802a", "#5f6d7c")
 
 
@@ -97,12 +99,62 @@ def loss_curve(losses: Numbers, path: Path | None = None, *, title: str = "",
         ylabel: what is drawn.
         log: on a logarithmic axis.
     """
-    figure = blank(7, 4)
-    axes = figure.add_subplot()
-    axes.plot(numbers(losses), color=PALETTE[0], linewidth=1.0)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
-    axes.grid(alpha=0.25)
+    return curves({ylabel: losses}, path, title=title, xlabel=xlabel, ylabel=ylabel, log=log)
+
+
+def images(pictures: Any, path: Path | None = None, *, titles: Sequence[object] = (),
+           marked: Sequence[bool] = (), columns: int = 10, title: str = "", cmap: str = "gray_r",
+           limits: tuple[float, float] | None = None) -> Figure:
+    """Pictures side by side, in rows, on one scale of colours.
+
+    Args:
+        pictures: (n, h, w), (n, 1, h, w), or in colours from 0 to 1 (n, 3, h, w).
+        path: where to save it.
+        titles: what stands above each picture, one for each, or none.
+        marked: which of them stand out, their titles in red; one for each, or none.
+        columns: how many pictures a row has.
+        title: above all of them.
+        cmap: matplotlib's name for the colours of numbers: ``"gray_r"`` is ink on paper.
+        limits: the numbers that have the first and the last colour; if None, the least and the greatest of
+            all pictures.
+
+    Raises:
+        ValueError: no pictures, another shape, or titles or marks for another number of them.
+    """
+    shown = _pixels(pictures)
+    for name, given in (("titles", titles), ("marked", marked)):
+        if len(given) not in (0, len(shown)):
+            raise ValueError(f"viz.images: {len(given)} {name} for {len(shown)} pictures")
+    columns = min(columns, len(shown))
+    high, wide = shown.shape[1:3]
+    across, down = 1.08 * wide, high + (0.33 if titles else 0.08) * wide  # from one to the next, in pixels
+    rows = -(-len(shown) // columns)
+    figure = blank(0.9 * columns, 0.9 * rows * down / across + (0.4 if title else 0.0))
+    axes = figure.add_subplot(title=title)
+    axes.set_axis_off()
+    least, greatest = limits or (shown.min(), shown.max())
+    for i, pixels in enumerate(shown):
+        left, bottom = i % columns * across + 0.04 * wide, (i // columns + 1) * down
+        axes.imshow(pixels, cmap=cmap, vmin=least, vmax=greatest, interpolation="nearest",
+                    extent=(left, left + wide, bottom, bottom - high))
+        if titles:
+            axes.text(left + wide / 2, bottom - high - 0.04 * wide, str(titles[i]), fontsize=9, ha="center",
+                      color=MARKED if marked and marked[i] else INK)
+    axes.set(xlim=(0, columns * across), ylim=(rows * down, 0))  # imshow has moved them
     return finished(figure, path)
+
+
+def _pixels(pictures: Any) -> Any:
+    """Pictures as a host array, (n, h, w) or (n, h, w, 3)."""
+    found = pictures.numpy() if isinstance(pictures, Tensor) else host.array(pictures)
+    if found.ndim != 3 and (found.ndim != 4 or found.shape[1] not in (1, 3)):
+        raise ValueError(f"viz.images: pictures must be (n, h, w), (n, 1, h, w) or (n, 3, h, w), got "
+                         f"{found.shape}")
+    if not found.size:
+        raise ValueError(f"viz.images: there is nothing to see in pictures of shape {found.shape}")
+    if found.ndim == 3:
+        return found
+    return found[:, 0] if found.shape[1] == 1 else found.transpose(0, 2, 3, 1)
 
 
 def function_plot(function: Callable[[Tensor], Tensor], low: float = -5.0, high: float = 5.0,

@@ -6,6 +6,7 @@ import sys
 
 import matplotlib.colors
 import pytest
+from numpy.testing import assert_array_equal
 from PIL import Image
 
 import dlcore as dl
@@ -33,6 +34,57 @@ def test_a_loss_curve_has_every_loss(backend, tmp_path):
 
 def test_a_loss_curve_can_be_logarithmic():
     assert viz.loss_curve([3.0, 2.0], log=True).axes[0].get_yscale() == "log"
+
+
+def test_a_loss_curve_is_counted_from_one_as_curves_are():
+    alone, among = viz.loss_curve([3.0, 2.0]).axes[0], viz.curves({"a": [3.0, 2.0]}).axes[0]
+
+    assert alone.lines[0].get_xdata().tolist() == among.lines[0].get_xdata().tolist() == [1, 2]
+    assert (alone.get_xlabel(), among.get_xlabel()) == ("step", "epoch")
+
+
+@pytest.mark.parametrize("shape", [(7, 4, 3), (7, 1, 4, 3)])
+def test_images_stand_in_rows_on_one_scale(backend, shape, tmp_path):
+    x = dl.random.normal(shape)
+
+    figure = viz.images(x, tmp_path / "images.png", columns=5, title="some")
+
+    shown = figure.axes[0].images
+    assert_array_equal([image.get_array() for image in shown], x.reshape(7, 4, 3).numpy())
+    assert {image.get_clim() for image in shown} == {(dl.min(x).item(), dl.max(x).item())}
+    places = [image.get_extent() for image in shown]
+    assert len({left for left, *_ in places}) == 5
+    assert len({bottom for _, _, bottom, _ in places}) == 2
+    assert figure.axes[0].get_title() == "some"
+    assert (tmp_path / "images.png").is_file()
+
+
+def test_images_in_colours_have_their_channels_first():
+    x = dl.random.uniform((2, 3, 4, 5))
+
+    assert_array_equal(viz.images(x).axes[0].images[1].get_array(), dl.moveaxis(x, 1, 3)[1].numpy())
+
+
+def test_images_can_be_given_the_limits_of_their_colours():
+    assert viz.images([[[0.5]]], limits=(-1, 2)).axes[0].images[0].get_clim() == (-1, 2)
+
+
+def test_marked_images_have_red_titles():
+    texts = viz.images(dl.zeros((2, 3, 3)), titles=[4, "nine"], marked=[False, True]).axes[0].texts
+
+    assert [(t.get_text(), t.get_color()) for t in texts] == [("4", viz.INK), ("nine", viz.MARKED)]
+
+
+@pytest.mark.parametrize(("x", "options", "message"), [
+    (dl.zeros((3, 3)), {}, r"pictures must be \(n, h, w\), .* got \(3, 3\)"),
+    (dl.zeros((2, 2, 3, 3)), {}, r"got \(2, 2, 3, 3\)"),
+    (dl.zeros((0, 3, 3)), {}, r"nothing to see in pictures of shape \(0, 3, 3\)"),
+    (dl.zeros((2, 3, 3)), {"titles": [1]}, "1 titles for 2 pictures"),
+    (dl.zeros((2, 3, 3)), {"marked": [True] * 3}, "3 marked for 2 pictures"),
+])
+def test_images_that_cannot_be_shown_are_refused(x, options, message):
+    with pytest.raises(ValueError, match=rf"viz\.images: .*{message}"):
+        viz.images(x, **options)
 
 
 def test_a_function_is_drawn_through_its_points(backend):
