@@ -10,7 +10,9 @@ It needs matplotlib and pillow: ``pip install "dlcore[viz]"``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
+from io import BytesIO
 from itertools import cycle
 from os import PathLike
 from typing import Any
@@ -48,10 +50,24 @@ def library(name: str) -> Any:
         raise ImportError(needs) from error
 
 
+@cache
+def figure_class() -> Any:
+    """The class of figures; matplotlib's own is shown by a notebook only if pyplot has been imported."""
+
+    class Figure(library("matplotlib.figure").Figure):  # type: ignore[misc]  # a class that is found late
+        def _repr_png_(self) -> bytes:
+            file = BytesIO()
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+    return Figure
+
+
 def blank(width: float, height: float) -> Figure:
     """An empty figure, in inches, that never asks for a display."""
-    figure = library("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
-    library("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
+    canvas = library("matplotlib.backends.backend_agg").FigureCanvasAgg
+    figure = figure_class()(figsize=(width, height), layout="constrained")
+    canvas(figure)
     return figure
 
 

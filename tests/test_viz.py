@@ -32,6 +32,10 @@ def test_a_loss_curve_has_every_loss(backend, tmp_path):
         assert picture.size == (700, 400)
 
 
+def test_a_notebook_shows_a_figure_by_itself():
+    assert viz.loss_curve([3.0, 2.0])._repr_png_().startswith(b"\x89PNG")
+
+
 def test_a_loss_curve_can_be_logarithmic():
     assert viz.loss_curve([3.0, 2.0], log=True).axes[0].get_yscale() == "log"
 
