@@ -238,6 +238,7 @@ def test_a_drawing_is_text_that_can_be_saved(adaline, tmp_path):
 def test_a_notebook_shows_graphs_and_drawings_by_itself(adaline):
     assert adaline._repr_svg_() == adaline.draw()
     assert adaline.draw()._repr_svg_() == adaline.draw()
+    assert re.fullmatch(r"<a drawing, \d+ characters of SVG; .*>", repr(adaline.draw()))
     assert repr(adaline) == "<graph of 7 nodes that lead to loss>"
 
 

@@ -47,6 +47,9 @@ class Drawing(str):
         with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123  pathlib takes 3 ms to import
             file.write(self)
 
+    def __repr__(self) -> str:
+        return f"<a drawing, {len(self)} characters of SVG; save(path) writes it to a file>"
+
     def _repr_svg_(self) -> str:
         return str(self)
 
