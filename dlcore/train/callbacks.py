@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcore import checkpoint
+from dlcore.optim import clip_grad_norm
 
 
 class Callback:
@@ -20,6 +21,9 @@ class Callback:
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Before the first epoch."""
+
+    def on_backward_end(self, trainer: Any) -> None:
+        """When a batch has its gradients, before the step that uses them."""
 
     def on_batch_end(self, trainer: Any) -> None:
         """After every step; reading a value here makes the device wait."""
@@ -70,6 +74,22 @@ class Checkpoint(Callback):
         path = self.path.replace("{epoch}", str(trainer.epoch))
         self.written = trainer.save(path, keep_last=self.keep_last)
         return self.written
+
+
+class ClipGradNorm(Callback):
+    """Scales the gradients of every batch so that their joint norm is at most ``max_norm``.
+
+    Args:
+        max_norm: positive, in the units of the gradients.
+        norm_type: the p of the p-norm, as :func:`dlcore.optim.clip_grad_norm` takes it.
+    """
+
+    def __init__(self, max_norm: float, norm_type: float = 2.0) -> None:
+        self.max_norm, self.norm_type = max_norm, norm_type
+
+    def on_backward_end(self, trainer: Any) -> None:
+        """Clip them."""
+        clip_grad_norm(trainer.model.parameters(), self.max_norm, self.norm_type)
 
 
 class _Watching(Callback):

@@ -143,6 +143,8 @@ class Trainer:
         if loss.shape != ():
             raise ValueError(f"fit: the loss must be one number, got shape {loss.shape}; use its mean")
         loss.backward()
+        for callback in self.callbacks:
+            callback.on_backward_end(self)
         self.optimizer.step()
         self.step += 1
         with no_grad():
