@@ -30,6 +30,7 @@ def runs(version: str) -> bool:
     return subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
+ONE_THREAD = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "1")
 PYTHONS = [v for v in ("3.11", "3.12") if v == CURRENT or runs(v)] or [CURRENT]
 
 
@@ -47,8 +48,7 @@ def lowest(requirements: list[str]) -> list[str]:
 
 def pytest(session: nox.Session, profile: str) -> None:
     """Run all tests but the cuda ones, a process per core."""
-    one_thread = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "1")
-    env = {"HYPOTHESIS_PROFILE": profile, **one_thread}
+    env = {"HYPOTHESIS_PROFILE": profile, **ONE_THREAD}
     session.run("python", "-m", "pytest", "-n", "auto", "-m", "not cuda", *session.posargs, env=env)
 
 
@@ -90,7 +90,7 @@ def cuda_on_cpu(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """Compare with PyTorch and JAX, and check functions of theirs; both are large."""
-    install(session, "-e", ".[test]", "torch", "jax")
+    install(session, "-e", ".[test,examples]", "torch", "jax")
     session.run("python", "-m", "pytest", "-m", "peers", *session.posargs)
 
 
@@ -152,10 +152,12 @@ def tutorials(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """Run every example, the tutorials among them."""
-    install(session, ".[examples]")
+    """Run every example to its end, the tutorials among them, and ask for the figures that they claim."""
+    install(session, ".[test,examples]")
     for script in scripts("*.py"):
         session.run("python", script, "--out", "out/", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "figures", "tests/test_examples.py",
+                env=ONE_THREAD)
 
 
 @nox.session

@@ -4,18 +4,9 @@
 """
 
 from common import arguments
-from matplotlib.figure import Figure
 
 import dlcore as dl
 from dlcore import data, nn, optim, viz
-from dlcore.data import ArrayDataset, DataLoader
-
-
-def split(test: int = 360, seed: int = 0) -> tuple[list[dl.Tensor], list[dl.Tensor]]:
-    """Pictures and labels for training, and for the test: always the same ones."""
-    x, y = data.digits(flatten=True).tensors()
-    order = dl.random.Generator(seed).permutation(len(x))
-    return [a[order[test:]] for a in (x, y)], [a[order[:test]] for a in (x, y)]
 
 
 def accuracy(model: nn.Module, x: dl.Tensor, y: dl.Tensor) -> float:
@@ -30,23 +21,12 @@ def read_by(model: nn.Module, x: dl.Tensor) -> dl.Tensor:
         return dl.argmax(model(x), axis=1)
 
 
-def pictures(x: dl.Tensor, y: dl.Tensor, read: dl.Tensor) -> Figure:
-    """Some digits with what was read, mistakes first and in red."""
-    wrong = (read != y).numpy()
-    chosen = sorted(range(len(y)), key=lambda i: not wrong[i])[:24]
-    figure = Figure(figsize=(8, 3.9), layout="constrained")
-    figure.suptitle(f"what was read; in red what is wrong, {wrong.sum()} of {len(y)}")
-    for axes, i in zip(figure.subplots(3, 8).flat, chosen, strict=True):
-        axes.imshow(x[i].reshape(8, 8).numpy(), cmap="gray_r")
-        axes.set_title(f"{read[i].item()}", color="#c0392b" if wrong[i] else "#2c3e50")
-        axes.set_axis_off()
-    return figure
-
-
 def main() -> None:
     """Train, test and show."""
     given = arguments(__doc__, epochs=(30, "passes over the training data"))
-    (x, y), (x_test, y_test) = split()
+    digits = data.digits(flatten=True)
+    seen, unseen = data.split(digits, (1437, 360), stratify=digits.targets)
+    x_test, y_test = unseen.tensors()
 
     model = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10))
     optimizer = optim.Adam(model.parameters(), lr=5e-3)
@@ -54,7 +34,7 @@ def main() -> None:
     print(model)
 
     losses: list[dl.Tensor] = []
-    loader = DataLoader(ArrayDataset(x, y), batch_size=128, shuffle=True, seed=given.seed)
+    loader = data.DataLoader(seen, batch_size=128, shuffle=True, seed=given.seed)
     for epoch in range(1, given.epochs + 1):
         model.train()
         for images, labels in loader:
@@ -69,7 +49,12 @@ def main() -> None:
             print(f"epoch {epoch:3}: loss {recent:.4f}, test accuracy {right:.4f}")
 
     viz.loss_curve(dl.stack(losses), given.out / "digits_mlp_losses.png", title="digits", log=True)
-    pictures(x_test, y_test, read_by(model, x_test)).savefig(given.out / "digits_mlp_predictions.png")
+    read = read_by(model, x_test)
+    wrong = (read != y_test).tolist()
+    first = sorted(range(len(wrong)), key=lambda i: not wrong[i])[:30]
+    viz.images(x_test[first].reshape(-1, 8, 8), given.out / "digits_mlp_predictions.png",
+               titles=read[first].tolist(), marked=[wrong[i] for i in first],
+               title=f"what was read; in red what is wrong, {sum(wrong)} of {len(wrong)}")
     print(f"\npictures in {given.out}: digits_mlp_losses.png, digits_mlp_predictions.png")
 
 

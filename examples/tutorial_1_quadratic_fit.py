@@ -97,7 +97,9 @@ def main() -> None:
           "as the article says, this one takes more than 10000")
 
     net.graph.draw().save(given.out / "tutorial_1_graph.svg")
-    viz.loss_curve(losses, given.out / "tutorial_1_losses.png", title="figure 8")
+    recent = [mean(losses[max(0, i - 99):i + 1]) for i in range(len(losses))]
+    viz.curves({"each sample": losses, "mean of the last 100": recent}, given.out / "tutorial_1_losses.png",
+               title="figure 8", xlabel="step")
     film.save(given.out / "tutorial_1_film.gif")
     print(f"\npictures in {given.out}: tutorial_1_graph.svg, tutorial_1_losses.png, "
           f"tutorial_1_film.gif ({len(film.frames)} frames)")

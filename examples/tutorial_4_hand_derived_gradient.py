@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import dlcore as dl
 from dlcore.data import ArrayDataset, DataLoader
+from dlcore.viz import PALETTE
 
 TRUE_W, TRUE_B = (2.0, -3.4), 4.2  # the page has lost its own; these are those of tutorial 2
 
@@ -80,10 +81,11 @@ def main() -> None:
     axes = figure.add_subplot()
     places = [i / 20 - 3 for i in range(121)]
     axes.plot(places, [x * x / 2 for x in places], color="#5f6d7c")
-    for start in (2.5, -2.8):
+    axes.set(title="down the slope, from either side", xlabel="x", ylabel="y = x²/2")
+    for start, color in ((2.5, PALETTE[0]), (-2.8, PALETTE[1])):
         way = descent(start)
         print(f"down y = x²/2 from {start:4}:", *(f"{x:.2f}" for x in way))
-        axes.plot(way, [x * x / 2 for x in way], marker="o", markersize=4, label=f"from {start}")
+        axes.plot(way, [x * x / 2 for x in way], color=color, marker="o", markersize=4, label=f"from {start}")
     axes.legend()
     figure.savefig(given.out / "tutorial_4_descent.png")
 

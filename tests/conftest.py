@@ -57,6 +57,8 @@ def pytest_runtest_setup(item):
         pytest.skip(why_no_cuda())
     if item.get_closest_marker("cuda_on_cpu") and not asked_for(item, "cuda_on_cpu"):
         pytest.skip("needs CuPy and compilers, and minutes: nox -s cuda-on-cpu")
+    if item.get_closest_marker("figures") and not asked_for(item, "figures"):
+        pytest.skip("runs an example to its end, which takes long: nox -s examples")
 
 
 @pytest.hookimpl(wrapper=True)
