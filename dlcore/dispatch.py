@@ -120,7 +120,9 @@ def _alike(operands: Sequence[Any]) -> bool:
 def _is_complex(v: Any) -> bool:
     if type(v) is core.Tensor:
         return backend_of(v.array).is_complex(v.array)
-    return type(v) is complex if type(v) in WEAK else dtype_of(v).kind == "complex"
+    if type(v) in WEAK:
+        return type(v) is complex
+    return hasattr(v, "dtype") and dtype_of(v).kind == "complex"  # of what has none, others complain better
 
 
 def _listed(values: Sequence[Any]) -> str:
