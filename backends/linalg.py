@@ -43,7 +43,8 @@ class Linalg:
     def demand(self, wrong: Array, complaint: str) -> None:
         """Raise a MatrixError if ``wrong`` holds anywhere: at once, or where a value is next read."""
         if self.possible(wrong):
-            places = [i for i in indices(wrong.shape) if bool(wrong[i])]
+            host = self.xp.to_host(wrong)
+            places = [i for i in indices(wrong.shape) if host[i]]
             raise MatrixError(complaint + (f", at {places[0]} in the stack" if places[0] else ""))
 
     def demand_finite(self, name: str, x: Array) -> None:
@@ -53,7 +54,7 @@ class Linalg:
 
     def possible(self, condition: Array) -> bool:
         """Whether ``condition`` may hold somewhere; True where only waiting could tell."""
-        return bool(self.xp.any(condition))
+        return bool(self.xp.scalar(self.xp.any(condition)))
 
     def attempt(self, function: Function, complaint: str, x: Array, *others: Array) -> Any:
         """``function(x, *others)``; if the library refuses, the complaint about the matrix to blame."""

@@ -1,25 +1,28 @@
 """A third backend for tests: refuses whatever the array-API standard does not promise.
 
 It catches NumPy-isms in dlcore on a machine without a GPU, and it is the proof that a backend is
-one file.  Its arrays live on a device that NumPy cannot read; only what the standard lacks goes
-through the NumPy arrays inside them, by way of the CPU backend.
+one file.  Its arrays live on a device that NumPy cannot read, and whose values nobody reads unseen;
+only what the standard lacks goes through the NumPy arrays inside them, by way of the CPU backend.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any
 
 import array_api_strict as strict
 
 from backends import transfers
 from backends.base import Backend, Index
-from backends.dtypes import DType
+from backends.dtypes import DType, complex128, float64
 from backends.errors import BackendError
 from backends.library import Array, Shape
+from backends.linalg import Linalg
 from backends.numpy_backend import NumpyBackend
 
 _cpu = NumpyBackend()
+_ARRAY: Any = type(strict.asarray(0.0))
 
 
 class StrictBackend(Backend):
@@ -27,8 +30,11 @@ class StrictBackend(Backend):
 
     family = "strict"
 
-    def __init__(self) -> None:
-        super().__init__("strict", strict, type(strict.asarray(0.0)), strict.Device("device1"))
+    def __init__(self, name: str = "strict", device: str = "device1") -> None:
+        super().__init__(name, strict, _ARRAY, strict.Device(device))
+
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, _ARRAY) and x.device == self.device
 
     def library_dtype(self, dtype: DType) -> Any:
         found = getattr(strict, dtype, None) or getattr(strict, f"{dtype}_", None)
@@ -42,7 +48,7 @@ class StrictBackend(Backend):
     # --- in and out of the wrapped arrays ----------------------------------------
 
     def from_host(self, host_array: Any, dtype: Any = None) -> Array:
-        made = self._made(host_array, dtype)
+        made = self._made(host_array, host_array.dtype if dtype is None else dtype)
         transfers.to_device(made._array.nbytes, self.name)
         return made
 
@@ -106,6 +112,10 @@ class StrictBackend(Backend):
 
     # --- what the standard lacks -------------------------------------------------
 
+    @cached_property
+    def linalg(self) -> StrictLinalg:
+        return StrictLinalg(self)
+
     def cumulative_max(self, x: Array, axis: int) -> Array:
         return self._made(_cpu.cumulative_max(self._opened(x), axis))
 
@@ -117,3 +127,45 @@ class StrictBackend(Backend):
 
     def polygamma(self, n: int, x: Array) -> Array:
         return self._made(_cpu.polygamma(n, self._opened(x)))
+
+
+class StrictLinalg(Linalg):
+    """The standard's linear algebra; what a device would find and report later is raised at once."""
+
+    xp: StrictBackend
+
+    def demand(self, wrong: Array, complaint: str) -> None:
+        _cpu.linalg.demand(self.xp._opened(wrong), complaint)
+
+    def possible(self, condition: Array) -> bool:
+        return _cpu.linalg.possible(self.xp._opened(condition))
+
+
+class SingleBackend(StrictBackend):
+    """The same on a device that has no float64 and no complex128, as some GPUs."""
+
+    family = "single"
+
+    def __init__(self) -> None:
+        super().__init__("single", "no_float64")
+
+    def library_dtype(self, dtype: DType) -> Any:
+        if dtype in (float64, complex128):
+            raise BackendError(f"backend 'single' has no {dtype}: its device lacks it")
+        return super().library_dtype(dtype)
+
+
+def _refuse(name: str) -> None:
+    """Let an attribute that reads a value, and so would wait for a device unseen, be an error there."""
+    plain = getattr(_ARRAY, name)
+
+    def read(x: Array) -> Any:
+        if x.device == strict.Device("CPU_DEVICE"):
+            return plain(x)
+        raise TypeError(f"{name} of an array waits for the device where no meter sees it")
+
+    setattr(_ARRAY, name, read)
+
+
+for _name in ("__bool__", "__int__", "__float__", "__complex__", "__index__"):
+    _refuse(_name)
