@@ -47,7 +47,7 @@ def _high_word_of_product(words: Array, factor: int) -> Array:
 
 
 def normal(xp: Backend, words: Array, dtype: Any = float64) -> Array:
-    """One standard normal number per word, two from each pair of words; computed in float64.
+    """One standard normal number per word, two from each pair of words; computed in the widest float.
 
     Source: Box & Muller (1958), "A note on the generation of random normal deviates".
     """
@@ -56,11 +56,17 @@ def normal(xp: Backend, words: Array, dtype: Any = float64) -> Array:
     if words.shape[0] % 2:
         raise ValueError(f"normal: words are used in pairs, got {words.shape[0]} of them")
     pairs = xp.reshape(words, (-1, 2))
-    u = 1.0 - uniform(xp, pairs[:, 0])  # in (0, 1]: its logarithm is finite
-    angle = uniform(xp, pairs[:, 1]) * (2 * math.pi)
+    u = 1.0 - uniform(xp, pairs[:, 0], xp.widest_float)  # in (0, 1]: its logarithm is finite
+    angle = uniform(xp, pairs[:, 1], xp.widest_float) * (2 * math.pi)
     radius = xp.sqrt(-2.0 * xp.log(u))
     both = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
     return xp.astype(xp.reshape(both, (-1,)), dtype)
+
+
+def bernoulli(xp: Backend, words: Array, p: float) -> Array:
+    """One boolean per word, True with probability ``p``: whether a float64 of :func:`uniform` is below it."""
+    bits = _PRECISION["float64"]
+    return words >> (64 - bits) < math.ceil(p * 2.0**bits)  # in integers, as not every device has float64
 
 
 def permutation(xp: Backend, words: Array) -> Array:

@@ -11,7 +11,17 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from backends.dtypes import HALF_DTYPES, DType, as_dtype, complex64, complex128, get_default_dtype, int64
+from backends.dtypes import (
+    HALF_DTYPES,
+    DType,
+    as_dtype,
+    complex64,
+    complex128,
+    float32,
+    float64,
+    get_default_dtype,
+    int64,
+)
 from backends.errors import OutOfMemoryError, let_go
 from backends.memory import MemoryMeter, host_memory_meter
 
@@ -136,6 +146,11 @@ class Library(ABC):
     def half_dtypes(self) -> frozenset[Any]:
         """The library's own dtype objects of the sixteen-bit floats that it has."""
         return frozenset(self.dtype(half) for half in HALF_DTYPES if self.supports(half))
+
+    @cached_property
+    def widest_float(self) -> DType:
+        """What is computed in where digits count: float64, or float32 on a device that has no other."""
+        return float64 if self.supports(float64) else float32
 
     @cached_property
     def complex_dtypes(self) -> frozenset[Any]:

@@ -119,7 +119,7 @@ class Generator:
             raise ValueError(f"bernoulli: p must be a probability from 0 to 1, got {p}")
         xp, shape = _at(backend), checked_sizes("bernoulli", shape)
         with xp.scope():
-            drawn = distributions.uniform(xp, self._words(xp, math.prod(shape)), "float64") < p
+            drawn = distributions.bernoulli(xp, self._words(xp, math.prod(shape)), p)
         return Tensor(xp.reshape(drawn, shape))
 
     def permutation(self, n: int, *, backend: str | None = None) -> Tensor:

@@ -28,6 +28,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 os.environ.pop("DLCORE_BACKEND", None)  # a test that names no backend is about the CPU
 
 backends.register_backend("strict", "tests.strict_backend", "StrictBackend")
+backends.register_backend("single", "tests.strict_backend", "SingleBackend")
 
 
 @pytest.fixture(params=["cpu", "strict", pytest.param("cuda", marks=pytest.mark.cuda)])

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from backends.dtypes import float32, promote
 from dlcore import random
 from dlcore.core import V
 from dlcore.creation import ones, zeros
@@ -17,6 +18,7 @@ from dlcore.nn import functional as F
 from dlcore.nn.modes import check_mode
 from dlcore.nn.modules import Buffer, Module, Parameter
 from dlcore.ops.windows import Sizes, per_axis
+from dlcore.tensors import Tensor
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
@@ -260,6 +262,11 @@ class _Norm(Module):
             raise ValueError(f"{type(self).__name__}: x must have {allowed} axes, it has shape {x.shape}")
 
 
+def _share(count: Tensor, like: Tensor) -> Tensor:
+    """1 / ``count``, as precise as ``like``; a tensor, because to read the count would mean to wait."""
+    return 1.0 / count.astype(promote(like.dtype, float32))
+
+
 class BatchNorm2d(_Norm):
     """``functional.batch_norm`` over images (n, c, h, w), with running statistics of its own.
 
@@ -292,8 +299,8 @@ class BatchNorm2d(_Norm):
         out = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training=training,
                            eps=self.eps)
         if self.training and self.running_mean is not None and self.num_batches_tracked is not None:
-            self.num_batches_tracked = Buffer(self.num_batches_tracked + 1)
-            step = 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+            count = self.num_batches_tracked = Buffer(self.num_batches_tracked + 1)
+            step = _share(count, self.running_mean) if self.momentum is None else self.momentum
             self.running_mean, self.running_var = F.running_statistics(
                 x, self.running_mean, self.running_var, step)
         return out

@@ -54,6 +54,10 @@ def _normal(tensor: Tensor, mean: float, std: float, rng: Generator | None, dtyp
     return generator.normal(tensor.shape, mean, std, dtype or tensor.dtype, backend=tensor.backend)
 
 
+def _widest(tensor: Tensor) -> object:
+    return backends.get_backend(tensor.backend).widest_float
+
+
 def _check_axes(name: str, tensor: Tensor) -> None:
     if len(tensor.shape) < 2:
         raise ValueError(f"{name}: needs a tensor of at least two axes, (out, in, ...), got shape "
@@ -137,7 +141,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
                   rng: Generator | None = None) -> Tensor:
     """``tensor`` with numbers drawn from what lies between ``a`` and ``b`` of a normal distribution.
 
-    They are the values of the inverse distribution function at evenly drawn places, computed in float64.
+    They are the values of the inverse distribution function at evenly drawn places, computed in float64
+    if the device has it.
 
     Args:
         tensor: as :func:`uniform_` has it.
@@ -152,7 +157,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         raise ValueError(f"trunc_normal_: std must be positive and a less than b, got std {std}, a {a}, "
                          f"b {b}")
     low, high = (math.erf((bound - mean) / (std * math.sqrt(2.0))) for bound in (a, b))
-    standard = erfinv(_even(tensor, low, high, rng, "float64"))
+    standard = erfinv(_even(tensor, low, high, rng, _widest(tensor)))
     return _given(tensor, clip(standard * (std * math.sqrt(2.0)) + mean, a, b))
 
 
@@ -160,7 +165,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Generator | None = No
     """``tensor`` with orthonormal rows, or columns where there are more rows; times ``gain``.
 
     Axes after the first count as one.  All such matrices are equally likely: Q of a matrix of normal
-    numbers, with signs for which R has a positive diagonal; computed in float64.
+    numbers, with signs for which R has a positive diagonal; computed in float64 if the device has it.
 
     Source: Saxe, McClelland & Ganguli (2013), "Exact solutions to the nonlinear dynamics of learning in
     deep linear neural networks"; on the signs: Mezzadri (2007), "How to generate random matrices from the
@@ -174,7 +179,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Generator | None = No
     _checked("orthogonal_", tensor)
     _check_axes("orthogonal_", tensor)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    flat = reshape(_normal(tensor, 0.0, 1.0, rng, "float64"), (rows, columns))
+    flat = reshape(_normal(tensor, 0.0, 1.0, rng, _widest(tensor)), (rows, columns))
     q, r = qr(flat if rows >= columns else matrix_transpose(flat))
     q = q * sign(diagonal(r))
     return _given(tensor, reshape(q if rows >= columns else matrix_transpose(q), tensor.shape) * gain)

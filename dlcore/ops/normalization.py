@@ -239,7 +239,8 @@ def batch_norm(x: V, running_mean: V | None, running_var: V | None, weight: V | 
 
 
 @wants_tensors
-def running_statistics(x: V, running_mean: V, running_var: V, momentum: float = 0.1) -> tuple[V, V]:
+def running_statistics(x: V, running_mean: V, running_var: V,
+                       momentum: float | V = 0.1) -> tuple[V, V]:
     """Running mean and variance of each channel after ``x`` was seen: new tensors, without history.
 
     Each moves by ``momentum`` towards that of ``x``; the variance is the unbiased one.
@@ -248,7 +249,7 @@ def running_statistics(x: V, running_mean: V, running_var: V, momentum: float = 
         x: (n, c, ...).
         running_mean: (c,).
         running_var: (c,).
-        momentum: 0 to 1.
+        momentum: 0 to 1; a number, or a tensor of no axes.
 
         >>> import dlcore as dl
         >>> mean, var = running_statistics(dl.tensor([[1.0], [3.0]]), dl.zeros(1), dl.ones(1), 0.5)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from backends import Backend, backend_of
-from backends.dtypes import float32, float64
+from backends.dtypes import float32
 from dlcore.core import Array
 from dlcore.mistakes import followed
 from dlcore.tensors import Tensor
@@ -71,7 +71,7 @@ def clip_grad_norm(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_
 
 
 def _joint_norm(xp: Backend, arrays: list[Array], p: float) -> Array:
-    """The p-norm of all elements, in float64, where large gradients have room to be added up."""
+    """The p-norm of all elements, in the widest float, where large gradients have room to be added up."""
     if p == math.inf:
         parts = [xp.max(xp.abs(g)) for g in arrays if g.size]
     elif p == 2.0:
@@ -79,8 +79,8 @@ def _joint_norm(xp: Backend, arrays: list[Array], p: float) -> Array:
     else:
         parts = [xp.sum(xp.pow(xp.abs(g), p)) for g in arrays]
     if not parts:
-        return xp.zeros((), float64)
-    joined = xp.stack([xp.astype(xp.asarray(part), float64) for part in parts])
+        return xp.zeros((), xp.widest_float)
+    joined = xp.stack([xp.astype(xp.asarray(part), xp.widest_float) for part in parts])
     if p == math.inf:
         return xp.max(joined)
     return xp.sqrt(xp.sum(joined)) if p == 2.0 else xp.pow(xp.asarray(xp.sum(joined)), 1.0 / p)
