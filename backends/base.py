@@ -151,8 +151,8 @@ class Backend(Library):
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
         """``d * r``, but exactly 0 wherever ``d`` is 0, even where ``r`` is infinite or nan.
 
-        The chain rule at the edge of a domain: where nothing comes back, nothing goes on.  Both
-        have one dtype.
+        The chain rule at the edge of a domain: where nothing comes back, nothing goes on.  In a
+        pass, a bfloat16 that met a Python number may be float32, so the dtypes need not be equal.
         """
         with self.quiet():
             return self._zero_where(d, d * r)

@@ -26,7 +26,7 @@ from backends import cuda_kernels, transfers
 from backends.base import Axis, Index, reduced_size
 from backends.cupy_library import OPERATIONS, CupyLibrary
 from backends.determinism import is_deterministic
-from backends.dtypes import float32, get_default_dtype, int64
+from backends.dtypes import float32, get_default_dtype, int64, promote
 from backends.library import Array, Shape
 from backends.windows import strided_windows
 
@@ -222,10 +222,17 @@ class CupyBackend(CupyLibrary):
         return cp.einsum(subscripts, *xs, optimize="greedy" if len(xs) > 2 else False)
 
     def zero_safe_multiply(self, d: Array, r: Array) -> Array:
-        return cuda_kernels.zero_safe_multiply(d, r)
+        return cuda_kernels.zero_safe_multiply(*self._in_one_dtype(d, r))
 
     def zero_safe_divide(self, d: Array, r: Array) -> Array:
-        return cuda_kernels.zero_safe_divide(d, r)
+        return cuda_kernels.zero_safe_divide(*self._in_one_dtype(d, r))
+
+    def _in_one_dtype(self, x: Array, y: Any) -> tuple[Array, Any]:
+        """An array, and another or a Python number, that a kernel may take together."""
+        if not isinstance(y, cp.ndarray) or x.dtype == y.dtype:
+            return x, y
+        wide = promote(self.dtype_name(x), self.dtype_name(y))
+        return self.astype(x, wide), self.astype(y, wide)
 
     def special(self, name: str, x: Array) -> Array:
         wide = self.astype(x, self._sum_dtype(x))

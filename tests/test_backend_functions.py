@@ -252,3 +252,16 @@ def test_zero_safe_products_keep_the_dtype(backend, dtype):
 
     assert backend.dtype_name(found) is dtype
     assert backend.to_host(found).astype(complex)[0] == 0
+
+
+@pytest.mark.parametrize("half", [float16, bfloat16])
+@pytest.mark.parametrize("name", ["multiply", "divide"])
+def test_zero_safe_products_of_two_dtypes_have_the_wider(backend, name, half):
+    available(backend, half)
+    d = backend.from_host(np.array([0.0, 2.0], "float32"))
+    r = backend.astype(backend.from_host(np.array([np.inf, 4.0])), half)
+    function = getattr(backend, f"zero_safe_{name}")
+
+    for found, expected in ((function(d, r), 8.0 if name == "multiply" else 0.5), (function(r, d), None)):
+        assert backend.dtype_name(found) is float32
+        assert expected is None or backend.to_host(found).tolist() == [0.0, expected]
