@@ -3,6 +3,7 @@
 from functools import cache
 
 import backends
+import dlcore as dl
 
 
 @cache
@@ -13,3 +14,9 @@ def why_no_cuda() -> str:
             return ""
     except backends.BackendError as error:
         return str(error)
+
+
+def settled(result):
+    """``result``, after its device has reported what it found wrong; a GPU does so when it is waited for."""
+    dl.synchronize()
+    return result

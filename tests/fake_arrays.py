@@ -43,7 +43,7 @@ class ndarray:  # noqa: N801  the name is CuPy's; arrays have no hash
         self.host[places] = hidden(value)
 
     def astype(self, dtype):
-        return ndarray(self.host.astype(dtype))
+        return plainly(np.ndarray.astype, self, dtype)
 
     def copy(self):
         return ndarray(self.host.copy())
@@ -110,7 +110,8 @@ for _stem in OPERATORS:
 for _stem in ("add", "mul"):
 
     def _in_place(self, other, name=f"__i{_stem}__"):
-        getattr(self.host, name)(hidden(other))
+        with np.errstate(all="ignore"):
+            getattr(self.host, name)(hidden(other))
         return self
 
     setattr(ndarray, f"__i{_stem}__", _in_place)

@@ -50,9 +50,10 @@ class Machine:
     def allocate(self, nbytes):
         """Take memory of the current card; what was let go of stays reserved until it is needed."""
         card = self.current
-        if self.used[card] + nbytes > self.limit:
+        limit = min(self.limit, self.pool_limit or self.limit)
+        if self.used[card] + nbytes > limit:
             self.reserved[card] = self.used[card]
-            raise OutOfMemoryError(nbytes, self.used[card], self.limit)
+            raise OutOfMemoryError(nbytes, self.used[card], limit)
         self.used[card] += nbytes
         for hook in self.hooks.values():
             hook.malloc_postprocess(device_id=card, size=nbytes, mem_size=nbytes, mem_ptr=1, pmem_id=1)
@@ -224,6 +225,8 @@ def taken(array):
 
 pool = types.SimpleNamespace(
     get_limit=lambda: machine.pool_limit,
+    set_limit=lambda size: setattr(machine, "pool_limit", size),
+    free_all_blocks=lambda: machine.reserved.__setitem__(machine.current, machine.used[machine.current]),
     used_bytes=lambda: machine.used[machine.current],
     total_bytes=lambda: machine.reserved[machine.current],
 )
