@@ -124,7 +124,8 @@ class CupyLibrary(Backend):
     def arange(self, start: float, stop: float | None = None, step: float = 1,
                dtype: Any = None) -> Array:
         with self.scope():
-            return cp.arange(start, stop, step, self._dtype_of_numbers(dtype, start, stop, step))
+            dtype = self._dtype_of_numbers(dtype, start, stop, step)
+            return cp.arange(start, stop, step, dtype=dtype)
 
     def linspace(self, start: float, stop: float, num: int, dtype: Any = None, *,
                  endpoint: bool = True) -> Array:

@@ -74,13 +74,21 @@ def complaints(source: str) -> list[str]:
     for use in uses(source):
         if use.name not in known():
             found.append(f"line {use.line}: {use.name} is not in {FILE.name}; see its module")
-        elif use.call is not None and not any(isinstance(a, ast.Starred) for a in use.call.args):
-            keywords = {k.arg: 0 for k in use.call.keywords if k.arg}
-            try:
-                bind(use.name, *use.call.args, **keywords)
-            except TypeError as error:
-                found.append(f"line {use.line}: {error}")
+        else:
+            found += refused(use, known()[use.name])
     return found
+
+
+def refused(use: Use, signature: Signature | Ufunc | None) -> list[str]:
+    """Why what is called there cannot be called so, if it has that signature."""
+    if use.call is None or any(isinstance(a, ast.Starred) for a in use.call.args):
+        return []
+    keywords = {k.arg: 0 for k in use.call.keywords if k.arg}
+    try:
+        fits(use.name, signature, *use.call.args, **keywords)
+    except TypeError as error:
+        return [f"line {use.line}: {error}"]
+    return []
 
 
 # --- signatures ----------------------------------------------------------------------
@@ -94,7 +102,11 @@ def known() -> dict[str, Signature | Ufunc | None]:
 
 def bind(name: str, *args: Any, **kwargs: Any) -> None:
     """Raise a TypeError if CuPy's ``name`` cannot be called like this."""
-    signature = known()[name]
+    fits(name, known()[name], *args, **kwargs)
+
+
+def fits(name: str, signature: Signature | Ufunc | None, *args: Any, **kwargs: Any) -> None:
+    """Raise a TypeError if something of this name and signature cannot be called like this."""
     if isinstance(signature, Ufunc):
         wrong = set(kwargs) - {"out", "dtype", "casting"}  # no where=, order= or keepdims=
         if wrong or not signature.nin <= len(args) <= signature.nin + signature.nout:

@@ -58,6 +58,35 @@ def test_the_check_of_calls_leaves_what_cupy_takes(call):
     assert cupy_signatures.complaints(f"import cupy as cp\n{call}") == []
 
 
+OF_THE_DEVICE = {"blocking"}
+"""Keywords that CuPy has and NumPy does not need."""
+
+
+def test_every_call_is_also_one_that_numpy_takes():
+    wrong, seen = [], 0
+    for path in cupy_signatures.SOURCES:
+        for use in cupy_signatures.uses(path.read_text(encoding="utf-8")):
+            library, _, short = use.name.partition(".")
+            thing = numpy_s(short) if library == "cupy" else None
+            if thing is None or use.call is None or isinstance(thing, type):
+                continue  # what is only CuPy's has a test of its own
+            seen += 1
+            use.call.keywords = [k for k in use.call.keywords if k.arg not in OF_THE_DEVICE]
+            takes = cupy_signatures.read(cupy_signatures.written(thing))
+            wrong += [f"{path.name}, {why}" for why in cupy_signatures.refused(use, takes)]
+
+    assert wrong == []
+    assert seen > 50
+
+
+def numpy_s(name):
+    """What NumPy has of this name, None if nothing."""
+    try:
+        return attrgetter(name)(np)
+    except AttributeError:
+        return None
+
+
 def test_every_name_is_also_one_of_numpy_or_of_the_device():
     for name in cupy_signatures.known():
         library, _, short = name.partition(".")

@@ -12,8 +12,11 @@ import warnings
 from operator import attrgetter
 from pathlib import Path
 
+import array_api_strict
+import numpy as np
 import pytest
 
+import dlcore as dl
 from tests import cupy_signatures, host_kernels, kernel_cases, nvrtc
 
 pytestmark = pytest.mark.cuda_on_cpu
@@ -61,6 +64,63 @@ def test_cupys_error_of_memory_can_be_read_by_ours(real_cupy):
     memory = {"used": 1, "reserved": 2, "free": 3, "total": 4}
 
     assert figures(str(error), memory, 0).startswith("3.00 GiB were asked for; arrays take 1 bytes of")
+
+
+# --- dtypes ------------------------------------------------------------------------
+
+DTYPES = "?bhilBHILefdFD"  # bfloat16 is no dtype of NumPy's
+UFUNCS = {name for name in array_api_strict.__all__ if isinstance(getattr(np, name, None), np.ufunc)}
+OTHERS = {"matmul", "vecdot"}  # no ufuncs in CuPy; the backend says how it multiplies
+REFUSED = {"logical_and", "logical_or", "logical_xor", "logical_not"}  # of complex numbers, by dlcore too
+
+
+def dtype_in_numpy(name, char):
+    """The dtype of the result for operands of one dtype, as dlcore makes them; None if there is none."""
+    function = getattr(np, name)
+    try:
+        return function.resolve_dtypes((np.dtype(char),) * function.nin + (None,) * function.nout)[-1]
+    except TypeError:
+        return None
+
+
+def dtype_in_cupy(function, char):
+    """The same by the loops that CuPy declares: of the first that takes the operands."""
+    loops = [loop.split("->") for loop in function.types if "E" not in loop]
+    fitting = [outs for ins, outs in loops
+               if len(ins) == function.nin and all(np.can_cast(np.dtype(char), np.dtype(i)) for i in ins)]
+    return np.dtype(fitting[0][-1]) if fitting else None
+
+
+@pytest.mark.parametrize("name", sorted(UFUNCS - OTHERS))
+def test_a_function_of_the_standard_has_the_dtype_that_it_has_in_numpy(real_cupy, name):
+    for char in DTYPES:
+        expected = dtype_in_numpy(name, char)
+        if expected is not None and not (name in REFUSED and char in "FD"):
+            assert dtype_in_cupy(getattr(real_cupy, name), char) == expected, char
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_cupy_has_no_loop_for_is_refused_by_name(name):
+    x = dl.tensor([1j])
+
+    with pytest.raises(TypeError, match=f"^{name}: takes real numbers only"):
+        getattr(dl, name)(*[x] * getattr(np, name).nin)
+
+
+# --- extras ------------------------------------------------------------------------
+
+
+def test_two_versions_of_cuda_are_refused_together(tmp_path):
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    (tmp_path / "pyproject.toml").write_text(project.replace('dynamic = ["version"]', 'version = "0"'))
+    asked = ["sync", "--dry-run", "--extra", "cuda12", "--extra", "cuda13"]
+
+    done = subprocess.run([sys.executable, "-m", "uv", *asked], cwd=tmp_path, check=False,
+                          capture_output=True, text=True)
+
+    assert done.returncode != 0
+    said = " ".join(done.stderr.split())
+    assert "Extras `cuda12` and `cuda13` are incompatible with the declared conflicts" in said, said
 
 
 # --- kernels -----------------------------------------------------------------------
