@@ -11,6 +11,7 @@ from benchmarks.records import Record, as_json, as_markdown
 from benchmarks.workloads import WORKLOADS
 
 PEERS = ["torch_eager", "dlcore_eager", "autograd_numpy", "numpy_hand"]
+ON_A_CARD = ["dlcore_cuda", "torch_cuda"]
 
 
 def arguments() -> argparse.Namespace:
@@ -22,7 +23,7 @@ def arguments() -> argparse.Namespace:
     )
     everything = [*WORKLOADS, "startup"]
     parser.add_argument("workloads", nargs="*", default=everything, help=", ".join(everything))
-    parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS)
+    parser.add_argument("--peers", nargs="+", default=PEERS, choices=[*PEERS, *ON_A_CARD])
     parser.add_argument("--variants", nargs="+", help="only these (default: all)")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=7)

@@ -34,9 +34,10 @@ def serve(connection: Connection, peer: str, workload: str, variant: str, thread
     except Exception as error:  # noqa: BLE001  whatever a peer stumbles over, the others go on
         hello = f"{type(error).__name__}: {error}"
     connection.send(hello)
+    wait = getattr(sys.modules.get(f"benchmarks.peers.{peer}"), "synchronize", lambda: None)
     while phases:
         phase, runs = connection.recv()
-        connection.send(seconds(phases[phase], runs))
+        connection.send(seconds(phases[phase], runs, wait))
 
 
 def prepare(peer: str, workload: str, variant: str) -> tuple[Any, Any]:
@@ -56,15 +57,17 @@ def prepare(peer: str, workload: str, variant: str) -> tuple[Any, Any]:
     return hello, make(variant, data(variant, STILL))
 
 
-def seconds(phase: Callable[[], Any], runs: int) -> float:
-    """The time of ``runs`` runs of a warm phase."""
+def seconds(phase: Callable[[], Any], runs: int, wait: Callable[[], Any] = lambda: None) -> float:
+    """The time of ``runs`` runs of a warm phase, until ``wait`` says that all is done."""
     clock = time.perf_counter
     warm = clock() + WARM_UP
     while clock() < warm:
         phase()
+    wait()
     start = clock()
     for _ in range(runs):
         phase()
+    wait()
     return clock() - start
 
 
