@@ -69,22 +69,26 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def cuda(session: nox.Session) -> None:
-    """Run every test that is marked cuda; without a device this fails and never skips.
+    """Run every check that needs a card, in ten minutes, and write down what it found; fails without one.
 
     It takes CUDA 13; elsewhere, use ``nox --no-venv -s cuda`` in an environment with CuPy.
     """
     install(session, "-e", ".[test,examples,half,cuda13]")
-    session.run("python", "-m", "pytest", "-m", "cuda", *session.posargs)
+    session.run("python", "-m", "tests.on_card", *session.posargs)
 
 
 @nox.session(name="cuda-on-cpu")
 def cuda_on_cpu(session: nox.Session) -> None:
     """Prove what can be proven of the CUDA backend without a device; needs g++, skips nothing."""
     compiler = ["nvidia-cuda-nvrtc~=13.0", "nvidia-cuda-runtime~=13.0"]  # 126 MB where cupy[ctk] has 1.2 GB
-    install(session, "-e", ".[test,half,cuda13-system]", *compiler)
+    install(session, "-e", ".[test,half,examples,cuda13-system]", *compiler, "uv")
     subjects = ("cuda_on_cpu", "planted_mistakes", "backend_cupy", "optim_cupy", "transfers")
     tests = session.posargs or [f"tests/test_{subject}.py" for subject in subjects]
     session.run("python", "-m", "pytest", "-n", "auto", "-m", "cuda_on_cpu or not cuda", *tests)
+    if not session.posargs:  # and all that would run on a card
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        session.run("python", "-m", "pytest", "-n", "auto", "-p", "tests.stand_in", "-m", "cuda",
+                    env={"HYPOTHESIS_PROFILE": "card", **one_thread})
 
 
 @nox.session

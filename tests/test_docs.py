@@ -1,6 +1,6 @@
 """The pages: what they show of the code is what the code shows, and their links lead somewhere.
 
-That their code blocks run is ``nox -s docs``.  To write pictures and tables anew::
+That their code blocks run is ``nox -s docs``.  To write pictures, tables and what is told of CUDA anew::
 
     python -m tests.test_docs
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dlcore import nn
+from dlcore.pages import evidence
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -67,6 +68,7 @@ def broken(page: Path) -> list[str]:
 def written_anew() -> None:
     """Write what the tests below compare."""
     (DOCS / "operations.md").write_text(operations(), "utf-8")
+    evidence.rewrite()
     for picture, page in PICTURES.items():
         (DOCS / picture).write_text(drawn(page), "utf-8")
 

@@ -93,7 +93,8 @@ def test_every_backend_computes_what_the_cpu_computes(name, backend, data):
         there = outputs(call(*call.tensors()))
 
     for x, y in zip(here, there, strict=True):
-        assert_allclose(x.numpy(), y.numpy(), rtol=1e-12, atol=1e-14)  # rounding of float64
+        rounding = 1e-10 if backend.name == "cuda" else 1e-12  # a card has functions of its own
+        assert_allclose(x.numpy(), y.numpy(), rtol=rounding, atol=rounding / 100)
         assert (x.dtype, x.backend, y.backend) == (y.dtype, backend.name, "cpu")
 
 

@@ -92,6 +92,7 @@ dlcore
 dlcore.pages
 dlcore.pages.shapes dlcore.pages.sources
 dlcore.pages.operations
+dlcore.pages.evidence
 dlcore.pages.ledger
 dlcore.__main__
 """

@@ -322,6 +322,19 @@ def test_the_command_measures_what_is_asked_and_keeps_the_rest(tmp_path, monkeyp
     assert "no operation tanhh is declared" in capsys.readouterr().err
 
 
+def test_the_command_writes_a_red_row_and_ends_with_a_status_of_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(records, "CHECKOUT", tmp_path / "ledger.json")
+    monkeypatch.setattr(pages, "PAGE", tmp_path / "ledger.md")
+    monkeypatch.setattr(records, "measured_row", lambda name, backend, sources: row_of(red=["it is off"]))
+
+    with pytest.raises(SystemExit) as ended:
+        pages.main(["tanh", "--processes", "1"])
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().out == "1 rows measured, 1 red: tanh\n"
+    assert records.read(records.CHECKOUT)["tanh"]["cpu"]["red"] == ["it is off"]
+
+
 # --- one row, for users ---------------------------------------------------------------------------
 
 

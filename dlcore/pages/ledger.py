@@ -4,7 +4,7 @@
     python -m dlcore ledger --backend cuda softmax          one of them on CUDA
     python -m dlcore ledger --page                          nothing is measured, the page is written anew
 
-Rows of other backends stay as they are.
+Rows of other backends stay as they are.  The status is 1 if a row that was measured is red.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import register_backend
+from dlcore.pages import evidence
 from dlcore.pages.operations import Entry, entries, family, kind_of, table, written_name
 from dlcore.testing import records
 from dlcore.testing.calls import subjects
@@ -42,6 +44,9 @@ A law is a test in `{where}`, which holds for everything that is declared.
 An example is one call that was measured here.
 
 {summary}
+
+{card}
+[The page about CUDA](cuda.md#what-is-proven-and-where) has the checks one by one.
 
 - **Reverse, forward**: the worst error against finite differences in float64, at first and second order,
   relative to the cotangent and the derivative; 1e-06 is allowed.
@@ -71,6 +76,7 @@ def page(ledger: Mapping[str, Any], sources: Sources | None = None) -> str:
               for name in every for backend in records.ALWAYS if "made of" not in every[name]}
     rows = [e[b] for e in every.values() for b in records.ALWAYS if b in e]
     lines = [HEAD.format(operations=len(every), laws=ledger["laws"], where=LAWS, summary=_summary(states),
+                         card=evidence.summary(evidence.states(evidence.read())),
                          examples=sum(r["examples"] for r in rows))]
     lines += _red(states)
     families: dict[str, list[str]] = {}
@@ -206,14 +212,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", help="operations by their names in the ledger; all, if none")
     parser.add_argument("--backend", action="append", default=[], metavar="NAME[=MODULE:CLASS]",
                         help="where to measure, once or several times; cpu, if none")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    parser.add_argument("--processes", type=int,
+                        help="how many at a time; if not given one a core, but only one on cuda")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page anew")
     asked = parser.parse_args(arguments)
     chosen = dict(b.partition("=")[::2] for b in asked.backend or ["cpu"])
     names = asked.names or list(subjects())
     if unknown := set(names) - set(subjects()):
         parser.error(f"no operation {', '.join(sorted(unknown))} is declared")
-    rows = {} if asked.page else measure(names, chosen, 1 if "cuda" in chosen else asked.processes)
+    processes = asked.processes or (1 if "cuda" in chosen else os.cpu_count() or 1)
+    rows = {} if asked.page else measure(names, chosen, processes)
     write(rows)
     red = sorted({name for (name, _), row in rows.items() if row["red"]})
     print(f"{len(rows)} rows measured, {len(red)} red{': ' + ', '.join(red) if red else ''}")
+    if red:
+        sys.exit(1)
