@@ -8,6 +8,12 @@ from dlcore.testing.calls import subjects
 SIZES_AND_NONE = st.integers(0, 2)
 SUBJECTS = subjects()
 
+TRANSFERRING = {
+    "nonzero": "the device alone knows the shape of its result",
+    "segment_max()": "a sample gives it segments in a list of the host",
+}
+"""What cannot be called without a copy or a wait, and why."""
+
 
 def fewer(divisor: int) -> settings:
     """The profile's settings with fewer examples, for laws that are dear."""

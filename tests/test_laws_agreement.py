@@ -14,10 +14,9 @@ import backends
 import dlcore as dl
 from dlcore.testing.calls import outputs
 from dlcore.testing.strategies import SEEDS, calls
-from tests.strategies import SUBJECTS, fewer
+from tests.strategies import SUBJECTS, TRANSFERRING, fewer
 
 NARROW = {"float64": "float32", "complex128": "complex64"}
-WAITS = {"nonzero"}  # the shape of its result depends on values
 ALLOWED = {("single", "float32"): 2e-5, ("cuda", "float64"): 1e-10, ("cuda", "float32"): 1e-4}
 """How far a number may be from the CPU's, relative to the largest beside it and to 1.
 
@@ -74,7 +73,7 @@ def test_values_and_both_derivatives_are_those_of_the_cpu_without_a_wait(name, b
     here = Derivatives(call, dtype, seed)
     here.results()  # which may bring constants to the device, once
 
-    with dl.transfer_guard("allow" if name in WAITS else "disallow"):
+    with dl.transfer_guard("allow" if name in TRANSFERRING else "disallow"):
         found = here.results()
 
     with backends.use_backend("cpu"):

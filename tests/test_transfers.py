@@ -13,7 +13,7 @@ import dlcore as dl
 from dlcore import nn
 from dlcore.testing.calls import called, letters, outputs
 from tests import backend_laws, fake_cupy
-from tests.strategies import SUBJECTS
+from tests.strategies import SUBJECTS, TRANSFERRING
 from tests.training import Training
 
 HERE = Path(__file__).name
@@ -75,7 +75,7 @@ def test_what_the_meter_does_not_see_does_not_pass_the_stand_in_either():
     assert fake_cupy.traffic == {"to_host": meter.to_host.times, "to_device": meter.to_device.times}
 
 
-@pytest.mark.parametrize("name", [name for name in SUBJECTS if name != "nonzero"])
+@pytest.mark.parametrize("name", [name for name in SUBJECTS if name not in TRANSFERRING])
 def test_no_operation_copies_or_waits_once_it_is_warm(device, name):
     for sample in SUBJECTS[name].samples:
         call = called(SUBJECTS[name], sample, dict.fromkeys(letters(sample), 2), seed=0)
