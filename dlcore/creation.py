@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Number
 from operator import index
 from typing import Any
 
@@ -29,7 +28,7 @@ def _made(array: Any, requires_grad: bool) -> Tensor:
 def _filled(name: str, shape: Sizes, value: Any, dtype: Any, xp: Backend) -> Any:
     """An array of one value, a number of Python or NumPy."""
     sizes = checked_sizes(name, shape)
-    if not isinstance(value, Number) and not host.is_scalar(value):
+    if not isinstance(value, int | float | complex) and not host.is_scalar(value):
         raise TypeError(f"{name}: the value must be a number, got {value!r}")
     chosen = as_dtype(type(value) if dtype is None else dtype)
     try:
