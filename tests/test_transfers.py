@@ -303,3 +303,22 @@ def test_a_guard_holds_in_its_own_thread_only(device):
         thread.join()
 
     assert found == [1.0]
+
+
+# --- data of the host is looked at before it goes to a device ----------------------------------------
+
+
+@pytest.mark.parametrize(("pick", "match"), [
+    (lambda x: x[[0, 3]], "getitem: index 3 is out of bounds for axis 0 with size 3"),
+    (lambda x: x[np.array([-4])], "getitem: index -4 is out of bounds for axis 0 with size 3"),
+    (lambda x: x[..., None, [4]], "getitem: index 4 is out of bounds for axis 1 with size 4"),
+    (lambda x: x.at[[0, 3]].set(0.0), "getitem: index 3 is out of bounds for axis 0 with size 3"),
+    (lambda x: dl.take(x, [12]), "take: index 12 is out of bounds for axis 0 with size 12"),
+    (lambda x: dl.take_along_axis(x, [[0], [1], [4]], 1),
+     "take_along_axis: index 4 is out of bounds for axis 1 with size 4"),
+])
+def test_a_wrong_index_of_the_host_is_refused_at_once(device, pick, match):
+    x = dl.zeros((3, 4))
+
+    with pytest.raises(IndexError, match=match):
+        pick(x)

@@ -148,6 +148,10 @@ nonzero_p: Primitive = Primitive(  # as many results as the mask has places: its
     "nonzero", lambda xp, x: xp.nonzero(x), None, samples=[sample("? a b")], result="int64", outputs=tuple)
 
 
+def _home(x: V) -> Any:
+    return backend_of(x.array) if type(x) is core.Tensor else x.xp
+
+
 def beside(x: V, data: Any) -> V:
     """``data``, an index or a label, as a value on the backend of ``x``; integers if it is empty.
 
@@ -159,7 +163,7 @@ def beside(x: V, data: Any) -> V:
     given = host.array(data)
     if given.size == 0 and not host.is_array(data):
         given = host.array(data, int64)
-    xp = backend_of(x.array) if type(x) is core.Tensor else x.xp  # type: ignore[attr-defined]  # a Symbol says so
+    xp = _home(x)
     if given.ndim == 0:  # made there, where an array would be copied there
         return core.Tensor(xp.full((), given.item(), given.dtype))
     return core.Tensor(xp.from_host(given))
@@ -173,10 +177,7 @@ def constant(xp: Any, values: tuple[float, ...], dtype: Any) -> Array:
 
 def settled(x: V, places: Sequence[int]) -> Any:
     """``places`` beside ``x``, as :func:`beside` has it, where they come from shapes alone."""
-    if not isinstance(x, Value):
-        return places
-    xp = backend_of(x.array) if type(x) is core.Tensor else x.xp  # type: ignore[attr-defined]  # a Symbol says so
-    return core.Tensor(constant(xp, tuple(places), int64))
+    return core.Tensor(constant(_home(x), tuple(places), int64)) if isinstance(x, Value) else places
 
 
 def at_hand(indices: Any) -> Any:
@@ -198,6 +199,17 @@ def checked_range(name: str, what: str, indices: Any, size: int, low: int = 0) -
             )
 
 
+def checked_bounds(name: str, x: V, indices: Any, axis: int) -> None:
+    """Raise an IndexError if ``indices``, data of the host, leave an axis of ``x``: a device tells late."""
+    if isinstance(indices, Value) or not isinstance(x, Value) or _home(x).family == "cpu":
+        return  # the CPU tells at once
+    values, size = host.array(indices), x.shape[axis]
+    if values.size and values.dtype.kind in "iu":
+        for extreme in (values.min().item(), values.max().item()):
+            if not -size <= extreme < size:
+                raise IndexError(f"{name}: index {extreme} is out of bounds for axis {axis} with size {size}")
+
+
 def integral(name: str, x: V, data: Any) -> V:
     """``data`` as integer indices beside ``x``."""
     if isinstance(x, Value) and isinstance(data, int) and not isinstance(data, bool):
@@ -210,12 +222,13 @@ def integral(name: str, x: V, data: Any) -> V:
 
 def parsed(x: Value, index: Index) -> tuple[Static, list[Value]]:
     """``index`` without its arrays, and those, masks being replaced by the places where they hold."""
-    entries = [_entry(x, e) for e in (index if isinstance(index, tuple) else (index,))]
+    parts = index if isinstance(index, tuple) else (index,)
+    entries = [_entry(x, e) for e in parts]
     used = sum(_axes(e) for e in entries)
     static: list[Any] = []
     arrays: list[Value] = []
     axis = 0
-    for entry in entries:
+    for part, entry in zip(parts, entries, strict=True):
         if not isinstance(entry, Value):
             static.append(entry)
         elif dtype_of(entry).kind == "bool":
@@ -228,6 +241,8 @@ def parsed(x: Value, index: Index) -> tuple[Static, list[Value]]:
             static += [ARRAY] * len(places)
             arrays += places
         else:
+            if axis < len(x.shape):
+                checked_bounds("getitem", x, part, axis)
             static.append(ARRAY)
             arrays.append(entry)
         axis += len(x.shape) - used if entry is Ellipsis else _axes(entry)
@@ -302,6 +317,7 @@ def getitem(x: V, index: Index) -> V:
                               and type(index.stop) in _BOUNDS and type(index.step) in _BOUNDS):
         return getitem_p.call(x, {"index": (index,)})  # what loops over data do
     if host.is_array(index) and index.dtype.kind == "i" and x.shape:
+        checked_bounds("getitem", x, index, 0)
         return take_p(x, beside(x, index), axis=0)  # and those over shuffled data
     static, arrays = parsed(x, index)
     return gathered(x, arrays, static)
@@ -326,6 +342,7 @@ def take(x: V, indices: Any, axis: int | None = None) -> V:
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     axis = normalized_axis(axis, len(x.shape))
+    checked_bounds("take", x, indices, axis)
     indices = integral("take", x, indices)
     return take_p(x, indices, axis=axis)
 
@@ -341,8 +358,9 @@ def take_along_axis(x: V, indices: Any, axis: int = -1) -> V:
         >>> dl.take_along_axis(x, dl.argsort(x)).tolist()
         [[1, 2, 3], [4, 5, 6]]
     """
-    indices = integral("take_along_axis", x, indices)
     axis = normalized_axis(axis, len(x.shape))
+    checked_bounds("take_along_axis", x, indices, axis)
+    indices = integral("take_along_axis", x, indices)
     if len(x.shape) != len(indices.shape):
         raise ValueError(
             f"take_along_axis: indices of shape {indices.shape} need as many axes as shape {x.shape}"
