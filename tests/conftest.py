@@ -6,6 +6,7 @@
 
 import os
 import re
+import signal
 from contextlib import nullcontext
 
 import pytest
@@ -28,6 +29,7 @@ settings.register_profile("nightly", parent=dev, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 os.environ.pop("DLCORE_BACKEND", None)  # a test that names no backend is about the CPU
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a run in the background is begun without
 
 backends.register_backend("strict", "tests.strict_backend", "StrictBackend")
 backends.register_backend("single", "tests.strict_backend", "SingleBackend")
