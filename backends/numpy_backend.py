@@ -131,6 +131,9 @@ class NumpyBackend(Backend):
                   dl_device: tuple[int, int] | None, copy: bool | None) -> Any:
         if x.dtype.kind == "V":
             raise BufferError(f"__dlpack__: NumPy cannot export {x.dtype}; convert it, x.to('float32')")
+        if dl_device not in {None, exchange.CPU}:
+            raise BufferError(f"__dlpack__: this array is in the memory of the host, {exchange.CPU}, and "
+                              f"asked for on device {dl_device}; move it there first, x.to('cuda')")
         shown: Any = x.view()
         if exchange.must_copy(x.flags.forc, copy, max_version, marks=True):
             return shown.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=True)

@@ -71,7 +71,7 @@ def test_numpy_gets_the_same_numbers_and_may_not_write_to_them(a):
 @pytest.mark.parametrize(("asked", "shared", "writeable"), [
     (NEW, True, False),
     (NEW | {"copy": False}, True, False),
-    (NEW | {"copy": True}, False, True),
+    (NEW | {"copy": True}, False, None),  # which NumPy 2.1 marks all the same
     (NEW | {"dl_device": (1, 0)}, True, False),
     (OLD, False, None),  # NumPy trusts no old capsule to be open for writing
     (OLD | {"copy": True}, False, None),
@@ -122,7 +122,7 @@ def test_a_tensor_that_requires_gradients_is_not_given_away():
 def test_what_cannot_be_given_away_says_so():
     with pytest.raises(BufferError, match=r"NumPy cannot export bfloat16; convert it, x\.to\('float32'\)"):
         np.from_dlpack(dl.ones(2, "bfloat16"))
-    with pytest.raises(BufferError):
+    with pytest.raises(BufferError, match=r"of the host, \(1, 0\), and asked for on device \(2, 0\)"):
         dl.ones(2).__dlpack__(dl_device=(2, 0))
     with backends.use_backend("strict"), pytest.raises(BufferError, match="'strict' does not speak DLPack"):
         np.from_dlpack(dl.ones(2))
