@@ -180,7 +180,7 @@ class CupyLibrary(Backend):
         with self.scope():
             try:
                 array = cp.from_dlpack(x, copy=False if copy is False else None)
-            except NotImplementedError as error:
+            except NotImplementedError as error:  # CuPy's answer to a dtype that it does not know
                 raise exchange.unreadable(x, error) from error
             return cp.copy(array) if copy else array
 

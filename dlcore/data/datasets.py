@@ -32,10 +32,10 @@ class _Common:
     """What the datasets of this file can do besides."""
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        raise NotImplementedError  # every dataset says how many it has
 
     def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # and which they are
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
